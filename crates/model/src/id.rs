@@ -1,0 +1,85 @@
+//! Identifiers as newtypes, so that an instance id never stands where an application id is meant.
+//! Holds no rule about what they mean; an edge node id is never parsed for meaning (`decisions.md` §1.2).
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+text_id! {
+    /// The account that owns applications; 16 decimal digits.
+    AccountId
+}
+text_id! {
+    /// A lower-case UUID v4, as CreateApplication answers it.
+    AppId
+}
+text_id! {
+    /// The RequestId of the accepted write: an upper-case UUID.
+    OperationId
+}
+text_id! {
+    /// `i-` and 25 lower-case base-36 characters (ens-api.md §6.5).
+    InstanceId
+}
+text_id! {
+    /// What ENS calls a region id: `cn-shanghai-cmcc`. Exact and case-sensitive.
+    EdgeNodeId
+}
+text_id! {
+    /// A district code: `100000` the country, `1001xx` big areas, then GB/T 2260 codes.
+    DistrictCode
+}
+text_id! {
+    /// The name of an immutable workload description: `v1`.
+    VersionName
+}
+text_id! {
+    /// A carrier: `telecom`, `unicom`, `cmcc`, `cbn`, or "" for the one nameless carrier of a node without any.
+    Isp
+}
+text_id! {
+    /// The name under which a fleet file declares an engine.
+    EngineName
+}
+text_id! {
+    /// An instance spec: `ens.sn1.tiny`.
+    SpecName
+}
+text_id! {
+    /// A content digest: `sha256:` and 64 lower-case hex digits.
+    Digest
+}
+text_id! {
+    /// A digest of placements and victims: what `IfPlan` compares.
+    PlanId
+}

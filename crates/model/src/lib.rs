@@ -1,0 +1,18 @@
+//! What Ensemble believes and decides: fleet, application, instance, operation; placement; `decide` and `apply`;
+//! the control loop's `step`; the log's format and recovery.
+//! Must not do I/O, read a clock or draw a random number: times, ids and seeds come in with the command.
+
+pub mod application;
+pub mod command;
+pub mod fleet;
+pub mod id;
+pub mod instance;
+pub mod observation;
+pub mod operation;
+pub mod permit;
+pub mod plan;
+pub mod selector;
+pub mod spec;
+pub mod state;
+pub mod time;
+pub mod wanted;

@@ -1,0 +1,58 @@
+//! What engines report: how instances are, as of now. An observation is complete for the instances it names,
+//! so a lost or doubled one does no harm. Progress within a state is no observation.
+
+use crate::id::{EdgeNodeId, EngineName, InstanceId};
+use crate::instance::PodStatus;
+use crate::wanted::Epoch;
+use std::net::IpAddr;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    pub engine: EngineName,
+    /// The epoch under which the engine acts.
+    pub epoch: Epoch,
+    pub reach: Reach,
+    pub instances: Vec<InstanceObservation>,
+}
+
+/// How much the engine looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It looked at everything it runs: an instance of its that is not named is not there.
+    Whole,
+    /// It names what changed; nothing is said about the rest.
+    Listed,
+    /// It cannot reach these nodes: their instances are `Unknown`, neither failed nor gone.
+    Unreachable(Vec<EdgeNodeId>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceObservation {
+    pub instance: InstanceId,
+    pub presence: Presence,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Confirmed: nothing of it is left.
+    Gone,
+    Here {
+        /// Every wanted pod of the instance.
+        pods: Vec<PodObservation>,
+        /// All containers of all pods have run long enough without an exit (`decisions.md` §2.5).
+        ready: bool,
+        /// It can never run as it is: no such executable, image or platform (`decisions.md` §2.4). One sentence.
+        hopeless: Option<String>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodObservation {
+    pub workload: String,
+    pub index: u32,
+    pub status: PodStatus,
+    pub address: Option<IpAddr>,
+    pub restarts: u32,
+    /// Last exit or cause, for people: `exited 1`, `killed by signal 9 (out of memory)`; empty when all is well.
+    pub message: String,
+}

@@ -1,0 +1,24 @@
+# One line per target; each does its own set-up. `make` alone lists them.
+.PHONY: help demo test build image lint fmt tidy client-test clean-demo
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+demo: ## scale an application over edge nodes with an official client, real containers (DEMO_ONCE=1: then tear down)
+	@scripts/demo
+test: ## everything: format, lints, all tests, the official SDKs against a live server
+	@scripts/test
+build: ## the release binary, target/release/ensemble
+	cargo build --release --package ensemble-cli
+image: ## the example image, target/hello-edge.oci (no network)
+	@scripts/image
+lint: ## format check, and clippy with warnings as errors
+	cargo fmt --all -- --check && cargo clippy --workspace --all-targets -- -D warnings
+fmt: ## format the code
+	cargo fmt --all
+tidy: ## lengths, module heads, forbidden dependencies, dead links
+	cargo test --package ensemble-tests --test tidy
+client-test: ## only the official SDKs against a live server
+	@scripts/client-test
+clean-demo: ## end the demo's server and containers and remove its data
+	@scripts/clean-demo

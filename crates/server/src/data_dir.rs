@@ -1,0 +1,243 @@
+//! The data directory: private to its owner, one server at a time, and where a client finds the bound address.
+//! Must not touch a directory that is not ours: what holds other people's files is refused, not tightened.
+
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A locked data directory; dropping it gives the lock up and takes the endpoint back.
+pub struct DataDir {
+    path: PathBuf,
+    /// Holds the advisory lock for as long as it is open.
+    _lock: File,
+    freshness: Freshness,
+    endpoint_written: bool,
+}
+
+/// Whether a server ran here before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    New,
+    Known,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("could not {action} `{path}`")]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("data directory `{path}` is in use by another server{holder}")]
+    InUse {
+        path: PathBuf,
+        /// ` (process 4711)`, or nothing.
+        holder: String,
+    },
+    #[error(
+        "`{path}` holds files that are not Ensemble's and can be read by others; \
+         name a directory of its own, or `chmod 700` it"
+    )]
+    NotOurs { path: PathBuf },
+}
+
+impl DataDir {
+    /// Makes the directory if need be (mode 0700) and locks it.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] while another server has it, [`Error::NotOurs`] for a directory with other files in it
+    /// that its group or others may enter.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io { action, path, source }
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("create", path))?;
+        // Absolute from here on: shims and configuration outlive this process's working directory.
+        let path = path.canonicalize().map_err(failed("open", path))?;
+        let freshness = keep_private(&path)?;
+        let lock_path = path.join("lock");
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(failed("open", &lock_path))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(Error::InUse { path, holder: holder(&mut lock) });
+            }
+            Err(errno) => return Err(failed("lock", &lock_path)(errno.into())),
+        }
+        lock.set_len(0).map_err(failed("write", &lock_path))?;
+        writeln!(lock, "{}", std::process::id()).map_err(failed("write", &lock_path))?;
+        Ok(Self { path, _lock: lock, freshness, endpoint_written: false })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn freshness(&self) -> Freshness {
+        self.freshness
+    }
+
+    /// Writes where the server listens to `endpoint` (`http://127.0.0.1:8420`), replacing what a killed server
+    /// left there. An address that means "every interface" is written as the loopback one, which can be called.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written.
+    pub fn write_endpoint(&mut self, bound: SocketAddr) -> Result<(), Error> {
+        let path = self.endpoint_path();
+        let line = format!("http://{}\n", callable(bound));
+        replace(&path, line.as_bytes()).map_err(|source| Error::Io { action: "write", path, source })?;
+        self.endpoint_written = true;
+        Ok(())
+    }
+
+    fn endpoint_path(&self) -> PathBuf {
+        self.path.join("endpoint")
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        if self.endpoint_written {
+            // Nothing can be done about a failure here, and a client finds out at its first call.
+            let _ = fs::remove_file(self.endpoint_path());
+        }
+    }
+}
+
+/// Writes a file so that a reader, or a crash, finds the old content or the new one, never half of either.
+/// Mode 0600.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    let Some(parent) = path.parent() else { return Ok(()) };
+    File::open(parent)?.sync_all()
+}
+
+/// Refuses a directory that is open to others and not ours; closes one that is ours or empty.
+fn keep_private(path: &Path) -> Result<Freshness, Error> {
+    let failed = |action| move |source| Error::Io { action, path: path.to_owned(), source };
+    let ours = ["lock", "credentials.toml"].iter().any(|name| path.join(name).exists());
+    let mode = fs::metadata(path).map_err(failed("open"))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let mut entries = fs::read_dir(path).map_err(failed("read"))?;
+        if !ours && entries.next().is_some() {
+            return Err(Error::NotOurs { path: path.to_owned() });
+        }
+        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed("close to others"))?;
+    }
+    Ok(if ours { Freshness::Known } else { Freshness::New })
+}
+
+fn holder(lock: &mut File) -> String {
+    let mut text = String::new();
+    match lock.take(16).read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok()) {
+        Some(process) => format!(" (process {process})"),
+        None => String::new(),
+    }
+}
+
+fn callable(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, bound.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_new_directory_is_private_and_new_only_once() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+
+        let first = DataDir::open(&path).unwrap();
+
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(first.freshness(), Freshness::New);
+        drop(first);
+        assert_eq!(DataDir::open(&path).unwrap().freshness(), Freshness::Known);
+    }
+
+    #[test]
+    fn an_empty_open_directory_is_closed() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("empty");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+
+        DataDir::open(&path).unwrap();
+
+        assert_eq!(mode(&path), 0o700);
+    }
+
+    #[test]
+    fn an_open_directory_with_other_files_is_left_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::set_permissions(parent.path(), Permissions::from_mode(0o755)).unwrap();
+        fs::write(parent.path().join("photo.jpg"), "").unwrap();
+
+        let Err(error) = DataDir::open(parent.path()) else { panic!("opened") };
+
+        assert!(matches!(error, Error::NotOurs { .. }), "{error}");
+        assert_eq!(mode(parent.path()), 0o755);
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_second_server_is_refused_and_the_first_unharmed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = DataDir::open(dir.path()).unwrap();
+        first.write_endpoint("127.0.0.1:9".parse().unwrap()).unwrap();
+
+        let Err(error) = DataDir::open(dir.path()) else { panic!("opened twice") };
+
+        let process = format!("process {}", std::process::id());
+        assert!(error.to_string().contains(&process), "{error}");
+        assert!(dir.path().join("endpoint").exists());
+        drop(first);
+        DataDir::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn the_endpoint_can_be_called_and_goes_with_the_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut data_dir = DataDir::open(dir.path()).unwrap();
+        fs::write(dir.path().join("endpoint"), "http://127.0.0.1:1, left by a killed server\n").unwrap();
+
+        for (bound, expected) in [
+            ("127.0.0.1:8420", "http://127.0.0.1:8420\n"),
+            ("0.0.0.0:8420", "http://127.0.0.1:8420\n"),
+            ("[::]:8420", "http://[::1]:8420\n"),
+            ("192.0.2.7:80", "http://192.0.2.7:80\n"),
+        ] {
+            data_dir.write_endpoint(bound.parse().unwrap()).unwrap();
+            assert_eq!(fs::read_to_string(dir.path().join("endpoint")).unwrap(), expected);
+        }
+        drop(data_dir);
+        assert!(!dir.path().join("endpoint").exists());
+    }
+}

@@ -1,0 +1,41 @@
+//! The one place where randomness comes from: the operating system. What decides takes it as an argument.
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// `count` characters drawn evenly from `alphabet` (at most 256 characters, ASCII).
+pub(crate) fn text(alphabet: &[u8], count: usize) -> String {
+    // Bytes at or above the largest multiple of the alphabet's length would make its first letters likelier.
+    let fair = 256 - 256 % alphabet.len();
+    let mut text = String::with_capacity(count);
+    while text.len() < count {
+        for byte in bytes::<64>() {
+            let drawn = usize::from(byte);
+            if drawn < fair && text.len() < count {
+                text.push(char::from(alphabet[drawn % alphabet.len()]));
+            }
+        }
+    }
+    text
+}
+
+fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).expect("the kernel's random source answers once it is seeded");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_has_the_length_and_the_letters_asked_for() {
+        let drawn = text(b"abc", 1_000);
+
+        assert_eq!(drawn.len(), 1_000);
+        for letter in ['a', 'b', 'c'] {
+            let times = drawn.chars().filter(|found| *found == letter).count();
+            assert!((200..500).contains(&times), "{letter} came {times} times");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The log store on SQLite: WAL, `synchronous=FULL`, one row a record, so one sync an append.
+//! Must not be opened by two servers at once; `data_dir` sees to that, and the epoch to what slips through.
+
+use super::{Error, LogStore, Record};
+use ensemble_model::wanted::Epoch;
+use sqlx::Row;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use std::path::Path;
+use std::time::Duration;
+
+/// Of the tables below; written to `user_version`.
+const LAYOUT: i64 = 1;
+
+/// Long enough for a snapshot of a million instances to be written beside; an append that waits longer fails,
+/// and a failed append is final.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One for the writer, one for snapshots, two for readers.
+const CONNECTIONS: u32 = 4;
+
+const TABLES: &str = "
+    CREATE TABLE log      (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, record BLOB NOT NULL) STRICT;
+    CREATE TABLE snapshot (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, bytes  BLOB NOT NULL) STRICT;
+    CREATE TABLE leader   (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL) STRICT;
+    INSERT INTO leader VALUES (1, 0);
+    PRAGMA user_version = 1;
+";
+
+pub struct SqliteStore {
+    pool: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the log at `path`, or makes an empty one.
+    ///
+    /// # Errors
+    /// [`Error::Open`] when it cannot be read, [`Error::Layout`] when another version made it.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT);
+        let opened = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(BUSY_TIMEOUT)
+            .connect_with(options)
+            .await;
+        let failed = |source| Error::Open { path: path.to_owned(), source };
+        let store = Self { pool: opened.map_err(failed)? };
+        let found = store.layout().await.map_err(failed)?;
+        if found != LAYOUT {
+            store.pool.close().await;
+            return Err(Error::Layout { path: path.to_owned(), found, known: LAYOUT });
+        }
+        Ok(store)
+    }
+
+    /// The layout of the tables, after making them in an empty database.
+    async fn layout(&self) -> Result<i64, sqlx::Error> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let found: i64 = sqlx::query("PRAGMA user_version").fetch_one(&mut *transaction).await?.try_get(0)?;
+        let tables: i64 = sqlx::query("SELECT count(*) FROM sqlite_schema")
+            .fetch_one(&mut *transaction)
+            .await?
+            .try_get(0)?;
+        if found == 0 && tables == 0 {
+            sqlx::raw_sql(TABLES).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            return Ok(LAYOUT);
+        }
+        transaction.rollback().await?;
+        Ok(found)
+    }
+
+    /// Waits until every connection is closed; what was appended is durable with or without it.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl LogStore for SqliteStore {
+    async fn append(&self, epoch: Epoch, sequence: u64, record: &[u8]) -> Result<(), Error> {
+        let written = sqlx::query(
+            "INSERT INTO log (sequence, epoch, record) SELECT $1, $2, $3 FROM leader WHERE epoch = $2",
+        )
+        .bind(number(sequence)?)
+        .bind(number(epoch.0)?)
+        .bind(record)
+        .execute(&self.pool)
+        .await
+        .map_err(|source| match &source {
+            sqlx::Error::Database(error) if error.is_unique_violation() => Error::Taken { sequence },
+            _ => Error::Database { action: "append to", source },
+        })?;
+        if written.rows_affected() == 0 { Err(Error::Fenced { epoch }) } else { Ok(()) }
+    }
+
+    async fn read_from(&self, sequence: u64, at_most: u32) -> Result<Vec<Record>, Error> {
+        let rows =
+            sqlx::query("SELECT sequence, record FROM log WHERE sequence >= $1 ORDER BY sequence LIMIT $2")
+                .bind(number(sequence)?)
+                .bind(i64::from(at_most))
+                .fetch_all(&self.pool)
+                .await
+                .and_then(|rows| rows.iter().map(record).collect());
+        rows.map_err(|source| Error::Database { action: "read", source })
+    }
+
+    async fn put_snapshot(&self, epoch: Epoch, sequence: u64, bytes: &[u8]) -> Result<(), Error> {
+        let failed = |source| Error::Database { action: "put a snapshot into", source };
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let written = sqlx::query(
+            "INSERT OR REPLACE INTO snapshot (sequence, epoch, bytes) SELECT $1, $2, $3 FROM leader WHERE epoch = $2",
+        )
+        .bind(number(sequence)?)
+        .bind(number(epoch.0)?)
+        .bind(bytes)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        if written.rows_affected() == 0 {
+            return Err(Error::Fenced { epoch });
+        }
+        for cut in [
+            "DELETE FROM snapshot WHERE sequence NOT IN (SELECT sequence FROM snapshot ORDER BY sequence DESC LIMIT 2)",
+            "DELETE FROM log WHERE sequence <= (SELECT min(sequence) FROM snapshot) AND 2 = (SELECT count(*) FROM snapshot)",
+        ] {
+            sqlx::query(cut).execute(&mut *transaction).await.map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)
+    }
+
+    async fn get_snapshot(&self) -> Result<Option<Record>, Error> {
+        sqlx::query("SELECT sequence, bytes FROM snapshot ORDER BY sequence DESC LIMIT 1")
+            .fetch_optional(&self.pool)
+            .await
+            .and_then(|row| row.as_ref().map(record).transpose())
+            .map_err(|source| Error::Database { action: "read a snapshot from", source })
+    }
+
+    async fn fence(&self) -> Result<Epoch, Error> {
+        let failed = |source| Error::Database { action: "take over", source };
+        let epoch: i64 = sqlx::query("UPDATE leader SET epoch = epoch + 1 RETURNING epoch")
+            .fetch_one(&self.pool)
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(failed)?;
+        Ok(Epoch(epoch.unsigned_abs()))
+    }
+}
+
+fn record(row: &SqliteRow) -> Result<Record, sqlx::Error> {
+    let sequence: i64 = row.try_get(0)?;
+    Ok(Record { sequence: sequence.unsigned_abs(), bytes: row.try_get(1)? })
+}
+
+/// SQLite's integers are signed.
+fn number(number: u64) -> Result<i64, Error> {
+    i64::try_from(number).map_err(|_| Error::OutOfRange { number })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::suite;
+
+    #[tokio::test]
+    async fn sqlite_is_a_log_store() {
+        suite::check_all(async |dir| SqliteStore::open(&dir.join("log.sqlite")).await.unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn every_connection_syncs_each_append() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("log.sqlite")).await.unwrap();
+
+        for _ in 0..CONNECTIONS {
+            let mut connection = store.pool.acquire().await.unwrap().detach();
+            let row = sqlx::query("PRAGMA synchronous").fetch_one(&mut connection).await.unwrap();
+            assert_eq!(row.get::<i64, _>(0), 2);
+            let row = sqlx::query("PRAGMA journal_mode").fetch_one(&mut connection).await.unwrap();
+            assert_eq!(row.get::<String, _>(0), "wal");
+        }
+    }
+
+    #[tokio::test]
+    async fn tables_of_another_layout_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.sqlite");
+        let store = SqliteStore::open(&path).await.unwrap();
+        sqlx::query("PRAGMA user_version = 7").execute(&store.pool).await.unwrap();
+        store.close().await;
+
+        let Err(error) = SqliteStore::open(&path).await else { panic!("opened") };
+
+        assert!(matches!(error, Error::Layout { found: 7, known: 1, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_database_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.sqlite");
+        std::fs::write(&path, "something else entirely, and long enough not to be a header").unwrap();
+
+        let Err(error) = SqliteStore::open(&path).await else { panic!("opened") };
+
+        assert!(matches!(error, Error::Open { .. }), "{error}");
+    }
+}

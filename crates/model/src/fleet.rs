@@ -6,6 +6,8 @@ use crate::spec::Resources;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub mod builtin;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fleet {
     pub engines: BTreeMap<EngineName, EngineKind>,
@@ -55,6 +57,19 @@ pub enum DistrictLevel {
     Big,
     Middle,
     Small,
+}
+
+impl DistrictLevel {
+    /// Reads the name that fleet files, tables and `DescribeEnsNetDistrict` use: `Middle`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "National" => Some(Self::National),
+            "Big" => Some(Self::Big),
+            "Middle" => Some(Self::Middle),
+            "Small" => Some(Self::Small),
+            _ => None,
+        }
+    }
 }
 
 impl Fleet {

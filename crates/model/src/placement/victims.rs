@@ -1,0 +1,141 @@
+//! Which instances a Del takes back, and in which order (`decisions.md` §1.8).
+
+use super::{Chains, ReleaseRequest, ScopedItem, SelectorFault};
+use crate::command::Partial;
+use crate::id::{EdgeNodeId, InstanceId, Isp};
+use crate::instance::{Instance, InstanceStatus};
+use crate::plan::{Placement, PlannedItem, Shortage};
+use crate::state::State;
+use crate::time::WallTime;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// What is decided before the number of neighbours is looked at; the smallest goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Standing {
+    /// Last of all: it may be running, only nobody can say.
+    unknown: bool,
+    sound: bool,
+    ready: bool,
+    stable: bool,
+}
+
+/// Picks for every item, narrowest first; what one item takes no longer exists for the next.
+pub(super) fn pick(
+    state: &State,
+    chains: &Chains<'_>,
+    request: &ReleaseRequest<'_>,
+    items: &[ScopedItem],
+) -> Result<Vec<PlannedItem>, SelectorFault> {
+    let held: Vec<&Arc<Instance>> =
+        state.instances_of(request.app).filter(|instance| instance.is_held()).collect();
+    let mut taken: HashSet<&InstanceId> = HashSet::new();
+    let mut order: Vec<&ScopedItem> = items.iter().collect();
+    order.sort_by_key(|item| (item.breadth(), item.index));
+    let mut planned = Vec::with_capacity(items.len());
+    for item in order {
+        let fleet = state.fleet();
+        let nodes: HashSet<&EdgeNodeId> =
+            item.nodes(fleet, chains).into_iter().map(|place| &fleet.nodes[place].id).collect();
+        let in_scope: Vec<&Instance> = held
+            .iter()
+            .map(|instance| instance.as_ref())
+            .filter(|instance| nodes.contains(&instance.node) && item.allows(&instance.isp))
+            .collect();
+        if in_scope.is_empty() {
+            super::scope::require_carrier(fleet, chains, item)?;
+        }
+        let left: Vec<&Instance> =
+            in_scope.into_iter().filter(|instance| !taken.contains(&instance.id)).collect();
+        let victims = choose(&left, item.count as usize, request);
+        let missing = item.count - u32::try_from(victims.len()).expect("bounded by the item's own count");
+        if missing == 0 || request.partial == Partial::Refused {
+            taken.extend(victims.iter().map(|victim| &victim.id));
+        }
+        planned.push(describe(item, &left, victims, missing));
+    }
+    Ok(planned)
+}
+
+/// The first `count` of `left` in the order of §1.8; fewer when there are fewer.
+fn choose<'a>(left: &[&'a Instance], count: usize, request: &ReleaseRequest<'_>) -> Vec<&'a Instance> {
+    let mut neighbours: HashMap<&EdgeNodeId, u32> = HashMap::new();
+    let mut by_standing: BTreeMap<Standing, BTreeMap<&EdgeNodeId, Vec<&'a Instance>>> = BTreeMap::new();
+    for instance in left {
+        *neighbours.entry(&instance.node).or_default() += 1;
+        let nodes = by_standing.entry(standing(instance, request)).or_default();
+        nodes.entry(&instance.node).or_default().push(instance);
+    }
+    let mut victims = Vec::new();
+    for nodes in by_standing.into_values() {
+        let mut next: BinaryHeap<Next<'a>> = BinaryHeap::new();
+        let mut queues: HashMap<&EdgeNodeId, Vec<&'a Instance>> = HashMap::new();
+        for (node, mut queue) in nodes {
+            queue.sort_by_key(|instance| age(instance));
+            next.extend(queue.last().map(|last| rank(neighbours[node], last)));
+            queues.insert(node, queue);
+        }
+        while victims.len() < count {
+            let Some(Next { node, .. }) = next.pop() else { break };
+            let Some(victim) = queues.get_mut(node).and_then(Vec::pop) else { continue };
+            victims.push(victim);
+            let left_on_node = neighbours.entry(node).and_modify(|count| *count -= 1).or_default();
+            next.extend(queues[node].last().map(|last| rank(*left_on_node, last)));
+        }
+    }
+    victims
+}
+
+/// The next instance of a node in line; the greatest is chosen.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Next<'a> {
+    neighbours: u32,
+    age: (WallTime, &'a InstanceId),
+    node: &'a EdgeNodeId,
+}
+
+fn rank(neighbours: u32, instance: &Instance) -> Next<'_> {
+    Next { neighbours, age: age(instance), node: &instance.node }
+}
+
+/// The newest is the greatest, then the greatest id.
+fn age(instance: &Instance) -> (WallTime, &InstanceId) {
+    (instance.created_at, &instance.id)
+}
+
+fn standing(instance: &Instance, request: &ReleaseRequest<'_>) -> Standing {
+    Standing {
+        unknown: instance.status() == InstanceStatus::Unknown,
+        sound: instance.status() != InstanceStatus::Failed,
+        ready: instance.ready,
+        stable: instance.version == *request.stable_version,
+    }
+}
+
+fn describe(item: &ScopedItem, left: &[&Instance], victims: Vec<&Instance>, missing: u32) -> PlannedItem {
+    let mut placements: Vec<Placement> = Vec::new();
+    if missing == 0 {
+        let mut before: HashMap<(&EdgeNodeId, &Isp), u32> = HashMap::new();
+        for instance in left {
+            *before.entry((&instance.node, &instance.isp)).or_default() += 1;
+        }
+        let mut position: HashMap<(&EdgeNodeId, &Isp), usize> = HashMap::new();
+        for victim in victims {
+            let cell = (&victim.node, &victim.isp);
+            let at = *position.entry(cell).or_insert(placements.len());
+            if at == placements.len() {
+                placements.push(Placement {
+                    node: victim.node.clone(),
+                    isp: victim.isp.clone(),
+                    count: 0,
+                    before: before.get(&cell).copied().unwrap_or_default(),
+                    victims: Vec::new(),
+                });
+            }
+            placements[at].count += 1;
+            placements[at].victims.push(victim.id.clone());
+        }
+    }
+    let shortage = (missing > 0).then(|| Shortage { missing, alternatives: Vec::new() });
+    PlannedItem { index: item.index, wanted: item.count, placements, shortage }
+}

@@ -2,6 +2,8 @@
 //! Must not decide placement or know about the wire; what it is told is [`Wanted`], what it says is an
 //! [`Observation`](ensemble_model::observation::Observation).
 
+pub mod embedded;
+
 use ensemble_model::id::InstanceId;
 use ensemble_model::time::WallTime;
 use ensemble_model::wanted::Wanted;

@@ -2,13 +2,13 @@
 //! Turns names into a small abstract problem, solves it, and turns the answer into a [`Plan`]; puts nothing into
 //! words but faults of the selector (`explain` does). The properties it keeps are in `placement/README.md`.
 
+mod alternatives;
 mod problem;
 mod scope;
 mod solve;
 mod victims;
 
 use crate::application::Strategy;
-use crate::command::Partial;
 use crate::id::{AppId, EdgeNodeId, PlanId, VersionName};
 use crate::plan::{Plan, PlannedItem};
 use crate::selector::{Level, SelectorItem};
@@ -32,7 +32,6 @@ pub struct PlaceRequest<'a> {
     pub strategy: Strategy,
     pub level: Level,
     pub items: &'a [SelectorItem],
-    pub partial: Partial,
     pub excluded: &'a Excluded,
 }
 
@@ -44,7 +43,6 @@ pub struct ReleaseRequest<'a> {
     pub stable_version: &'a VersionName,
     pub level: Level,
     pub items: &'a [SelectorItem],
-    pub partial: Partial,
     pub excluded: &'a Excluded,
 }
 
@@ -68,8 +66,8 @@ pub enum FaultKind {
 }
 
 /// Plans where the instances of `request` go (`decisions.md` §1.3 to §1.7). An item for which there is no room
-/// carries a shortage and no placements; with [`Partial::Allowed`] the room it would have taken is left to the
-/// others, else it counts as taken, so that the shortages of one call add up.
+/// carries a shortage and no placements, and leaves the room it would have taken to the others: whether it is then
+/// skipped or refuses the whole call (`AllowPartial`) is the caller's to say.
 ///
 /// # Errors
 /// [`SelectorFault`] for the first item, by index, that cannot be read against the fleet.
@@ -81,7 +79,9 @@ pub fn place(state: &State, request: &PlaceRequest<'_>) -> Result<Plan, Selector
     }
     let mut posed = problem::pose(state, &chains, request, &items);
     let outcomes = solve::solve(&mut posed.problem);
-    let planned = outcomes.into_iter().map(|outcome| posed.name(state.fleet(), outcome)).collect();
+    let mut planned: Vec<PlannedItem> =
+        outcomes.into_iter().map(|outcome| posed.name(state.fleet(), outcome)).collect();
+    alternatives::for_add(state, &chains, request, &items, &mut planned);
     Ok(plan(planned))
 }
 
@@ -146,7 +146,6 @@ mod tests {
             strategy: Strategy::Disperse,
             level,
             items,
-            partial: Partial::Refused,
             excluded: &excluded,
         };
         place(&state(), &request)

@@ -38,7 +38,8 @@ pub struct Placement {
 pub struct Shortage {
     /// How many of `wanted` there is no room for (Add), or that do not exist (Del).
     pub missing: u32,
-    /// Where else they would fit, best first; bounded.
+    /// Add: where else the whole item would fit. Del: where else the application has instances. Best first; at
+    /// most 8.
     pub alternatives: Vec<Alternative>,
 }
 
@@ -47,7 +48,7 @@ pub struct Alternative {
     /// An edge node id or a district code.
     pub region_code: String,
     pub isp: Option<Isp>,
-    /// How many instances of the spec it has room for.
+    /// How many instances of the spec it has room for (Add), or has of the application (Del).
     pub room: u32,
 }
 

@@ -43,8 +43,7 @@ pub(super) fn pose(
                 .collect(),
         })
         .collect();
-    let problem =
-        Problem { spec: request.spec, strategy: request.strategy, partial: request.partial, sites, demands };
+    let problem = Problem { spec: request.spec, strategy: request.strategy, sites, demands };
     Posed { problem, places }
 }
 

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The country: also what an absent region code means.
-const COUNTRY: &str = "100000";
+pub(crate) const COUNTRY: &str = "100000";
 /// The carriers that ENS knows (ens-api.md §7.3); an operator's fleet may not offer them all.
 pub(crate) const CARRIERS: [&str; 4] = ["telecom", "unicom", "cmcc", "cbn"];
 
@@ -110,7 +110,7 @@ fn chains(fleet: &Fleet) -> Vec<Rc<[&DistrictCode]>> {
     chains
 }
 
-fn chain<'a>(fleet: &'a Fleet, district: Option<&'a DistrictCode>) -> Rc<[&'a DistrictCode]> {
+pub(crate) fn chain<'a>(fleet: &'a Fleet, district: Option<&'a DistrictCode>) -> Rc<[&'a DistrictCode]> {
     // Four levels; the bound keeps a broken table from looping.
     std::iter::successors(district, |code| fleet.districts.get(*code)?.father.as_ref()).take(8).collect()
 }

@@ -2,7 +2,6 @@
 //! Decides the order of items and where each instance goes (`decisions.md` §1.3 to §1.5).
 
 use crate::application::Strategy;
-use crate::command::Partial;
 use crate::spec::Resources;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -12,7 +11,6 @@ use std::collections::BinaryHeap;
 pub(super) struct Problem {
     pub(super) spec: Resources,
     pub(super) strategy: Strategy,
-    pub(super) partial: Partial,
     /// In the fleet's order, which breaks ties.
     pub(super) sites: Vec<Site>,
     /// In any order.
@@ -93,12 +91,9 @@ fn meet(problem: &mut Problem, demand: &Demand) -> Outcome {
     }
     let missing = demand.count - u32::try_from(choices.len()).expect("bounded by the demand's own count");
     if missing > 0 {
-        if problem.partial == Partial::Allowed {
-            for choice in choices.iter().rev() {
-                take_back(&mut problem.sites[choice.site], *choice, problem.spec);
-            }
+        for choice in choices.drain(..) {
+            take_back(&mut problem.sites[choice.site], choice, problem.spec);
         }
-        choices.clear();
     }
     Outcome { index: demand.index, count: demand.count, choices, missing }
 }

@@ -1,7 +1,8 @@
 //! Which instances a Del takes back, and in which order (`decisions.md` §1.8).
 
-use super::{Chains, ReleaseRequest, ScopedItem, SelectorFault};
-use crate::command::Partial;
+use super::scope::{Chains, ScopedItem, require_carrier};
+use super::{ReleaseRequest, SelectorFault, alternatives};
+use crate::fleet::Fleet;
 use crate::id::{EdgeNodeId, InstanceId, Isp};
 use crate::instance::{Instance, InstanceStatus};
 use crate::plan::{Placement, PlannedItem, Shortage};
@@ -21,40 +22,68 @@ struct Standing {
 }
 
 /// Picks for every item, narrowest first; what one item takes no longer exists for the next.
+///
+/// # Errors
+/// [`SelectorFault`] for the first item, by index, whose carrier is neither offered nor in use in its reach.
 pub(super) fn pick(
     state: &State,
     chains: &Chains<'_>,
     request: &ReleaseRequest<'_>,
     items: &[ScopedItem],
 ) -> Result<Vec<PlannedItem>, SelectorFault> {
-    let held: Vec<&Arc<Instance>> =
-        state.instances_of(request.app).filter(|instance| instance.is_held()).collect();
-    let mut taken: HashSet<&InstanceId> = HashSet::new();
-    let mut order: Vec<&ScopedItem> = items.iter().collect();
-    order.sort_by_key(|item| (item.breadth(), item.index));
-    let mut planned = Vec::with_capacity(items.len());
-    for item in order {
-        let fleet = state.fleet();
-        let nodes: HashSet<&EdgeNodeId> =
-            item.nodes(fleet, chains).into_iter().map(|place| &fleet.nodes[place].id).collect();
-        let in_scope: Vec<&Instance> = held
-            .iter()
-            .map(|instance| instance.as_ref())
-            .filter(|instance| nodes.contains(&instance.node) && item.allows(&instance.isp))
-            .collect();
-        if in_scope.is_empty() {
-            super::scope::require_carrier(fleet, chains, item)?;
+    let fleet = state.fleet();
+    let held: Vec<&Instance> =
+        state.instances_of(request.app).map(Arc::as_ref).filter(|instance| instance.is_held()).collect();
+    let mut scopes: Vec<Scope<'_>> = items.iter().map(|item| Scope::of(fleet, chains, item)).collect();
+    for scope in &scopes {
+        // A node may have instances on a carrier that the fleet has dropped since: those can still be taken back.
+        if !held.iter().any(|instance| scope.contains(instance)) {
+            require_carrier(fleet, chains, scope.item)?;
         }
-        let left: Vec<&Instance> =
-            in_scope.into_iter().filter(|instance| !taken.contains(&instance.id)).collect();
-        let victims = choose(&left, item.count as usize, request);
-        let missing = item.count - u32::try_from(victims.len()).expect("bounded by the item's own count");
-        if missing == 0 || request.partial == Partial::Refused {
+    }
+    scopes.sort_by_key(|scope| (scope.item.breadth(), scope.item.index));
+    let mut taken: HashSet<&InstanceId> = HashSet::new();
+    let mut planned = Vec::with_capacity(items.len());
+    for scope in &scopes {
+        let left: Vec<&Instance> = held
+            .iter()
+            .copied()
+            .filter(|instance| scope.contains(instance) && !taken.contains(&instance.id))
+            .collect();
+        let victims = choose(&left, scope.item.count as usize, request);
+        let missing = scope.item.count.saturating_sub(u32::try_from(victims.len()).unwrap_or(u32::MAX));
+        if missing == 0 {
             taken.extend(victims.iter().map(|victim| &victim.id));
         }
-        planned.push(describe(item, &left, victims, missing));
+        planned.push(describe(scope.item, &left, victims, missing));
+    }
+    for (scope, item) in scopes.iter().zip(&mut planned) {
+        if let Some(shortage) = &mut item.shortage {
+            let elsewhere = held
+                .iter()
+                .copied()
+                .filter(|instance| !scope.contains(instance) && !taken.contains(&instance.id));
+            shortage.alternatives = alternatives::for_del(elsewhere);
+        }
     }
     Ok(planned)
+}
+
+/// What an item reaches, prepared for asking about many instances.
+struct Scope<'a> {
+    item: &'a ScopedItem,
+    nodes: HashSet<&'a EdgeNodeId>,
+}
+
+impl<'a> Scope<'a> {
+    fn of(fleet: &'a Fleet, chains: &Chains<'_>, item: &'a ScopedItem) -> Self {
+        let places = item.nodes(fleet, chains).into_iter();
+        Self { item, nodes: places.map(|place| &fleet.nodes[place].id).collect() }
+    }
+
+    fn contains(&self, instance: &Instance) -> bool {
+        self.nodes.contains(&instance.node) && self.item.allows(&instance.isp)
+    }
 }
 
 /// The first `count` of `left` in the order of §1.8; fewer when there are fewer.
@@ -68,6 +97,9 @@ fn choose<'a>(left: &[&'a Instance], count: usize, request: &ReleaseRequest<'_>)
     }
     let mut victims = Vec::new();
     for nodes in by_standing.into_values() {
+        if victims.len() >= count {
+            break;
+        }
         let mut next: BinaryHeap<Next<'a>> = BinaryHeap::new();
         let mut queues: HashMap<&EdgeNodeId, Vec<&'a Instance>> = HashMap::new();
         for (node, mut queue) in nodes {

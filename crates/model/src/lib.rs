@@ -4,6 +4,7 @@
 
 pub mod application;
 pub mod command;
+pub mod explain;
 pub mod fleet;
 pub mod id;
 pub mod instance;

@@ -2,9 +2,11 @@
 //! Turns names into a small abstract problem, solves it, and turns the answer into a [`Plan`]; puts nothing into
 //! words but faults of the selector (`explain` does). The properties it keeps are in `placement/README.md`.
 
-mod alternatives;
-mod problem;
-mod scope;
+pub(crate) mod alternatives;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub(crate) mod problem;
+pub(crate) mod scope;
 mod solve;
 mod victims;
 
@@ -124,31 +126,13 @@ fn digest_of(items: &[PlannedItem]) -> PlanId {
 
 #[cfg(test)]
 mod tests {
+    use super::fixture::{adding, builtin_state, item};
     use super::*;
-    use crate::fleet::EngineKind;
-    use crate::fleet::builtin::builtin;
-    use crate::id::{EngineName, Isp};
-    use std::sync::Arc;
-
-    fn state() -> State {
-        State { fleet: Arc::new(builtin(EngineKind::Simulated, EngineName::new("here"))), ..State::default() }
-    }
-
-    fn item(region: &str, isp: Option<&str>, count: u32) -> SelectorItem {
-        SelectorItem { region_code: Some(region.into()), isp: isp.map(Isp::new), count }
-    }
 
     fn add(level: Level, items: &[SelectorItem]) -> Result<Plan, SelectorFault> {
         let excluded = Excluded::new();
-        let request = PlaceRequest {
-            app: None,
-            spec: Resources { vcpu: 2, memory_mib: 4096 },
-            strategy: Strategy::Disperse,
-            level,
-            items,
-            excluded: &excluded,
-        };
-        place(&state(), &request)
+        let request = PlaceRequest { level, ..adding(None, items, &excluded) };
+        place(&builtin_state(), &request)
     }
 
     fn placed(plan: &Plan) -> Vec<(usize, &str, &str, u32)> {

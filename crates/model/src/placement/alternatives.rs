@@ -139,12 +139,12 @@ impl Search<'_, '_> {
     /// From narrow to broad, with the carrier asked for, then with any; only where a broader one adds room.
     fn districts(&self, item: &ScopedItem, surroundings: &[DistrictCode]) -> Vec<Alternative> {
         let mut found = Vec::new();
-        let mut most = 0;
         let carriers = match &item.isp {
             Some(isp) => vec![Some(isp.clone()), None],
             None => vec![None],
         };
         for isp in carriers {
+            let mut most = 0;
             for code in surroundings {
                 let Some(district) = self.fleet.districts.get(code) else { continue };
                 let extent = Extent::District { code: code.clone(), level: district.level };

@@ -35,8 +35,10 @@ fn nothing_in_the_tree_belongs_to_one_machine() {
     marks.push(format!("{}/", top().display()));
     marks.extend(registry_hosts());
     let mut found = Vec::new();
+    // What was recorded elsewhere stays as it was recorded.
+    let is_ours = |text: &&Text| text.path != "Cargo.lock" && !text.path.contains("tests/data/");
 
-    for text in texts().iter().filter(|text| text.path != "Cargo.lock") {
+    for text in texts().iter().filter(is_ours) {
         for (number, line) in text.lines() {
             if let Some(mark) = marks.iter().find(|mark| line.contains(mark.as_str())) {
                 found.push(format!("{}:{number}: {mark}", text.path));
@@ -96,7 +98,7 @@ fn follow(document: &Text, target: &str) -> Result<(), String> {
     let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
     let here = top().join(&document.path);
     let there = match file {
-        "" => here.clone(),
+        "" => here,
         file => here.parent().unwrap_or(Path::new("/")).join(file),
     };
     if !there.exists() {

@@ -1,0 +1,65 @@
+//! What the machine itself shows of containers: processes of the example program, mounts. Reads `/proc` only, so that
+//! what a server claims is checked against something it did not say.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// One process of a container of ours. Pid and start time together are an identity: pids come round again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ContainerProcess {
+    pub instance_id: String,
+    pub pid: u32,
+    pub started_ticks: u64,
+}
+
+/// The processes of `hello-edge` that were started for this application.
+pub fn container_processes(app_id: &str) -> BTreeSet<ContainerProcess> {
+    let entries = std::fs::read_dir("/proc").expect("/proc is mounted");
+    entries.filter_map(|entry| container_process(&entry.ok()?.path(), app_id)).collect()
+}
+
+/// Mount points of this machine that lie under `path`.
+pub fn mounts_under(path: &Path) -> Vec<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    points.filter(|point| Path::new(point).starts_with(path)).map(str::to_owned).collect()
+}
+
+/// Who runs this test.
+pub fn effective_user_id() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:")).expect("a status names its users");
+    uids.split_whitespace()
+        .nth(1)
+        .and_then(|word| word.parse().ok())
+        .expect("the second is the effective one")
+}
+
+/// A process may end while it is being looked at: then it is none.
+fn container_process(process: &Path, app_id: &str) -> Option<ContainerProcess> {
+    let pid = process.file_name()?.to_str()?.parse().ok()?;
+    let stat = std::fs::read_to_string(process.join("stat")).ok()?;
+    // The name stands in parentheses and may itself hold spaces.
+    let (head, tail) = stat.rsplit_once(") ")?;
+    if !head.ends_with("(hello-edge") || tail.starts_with('Z') {
+        return None;
+    }
+    let environment = std::fs::read(process.join("environ")).ok()?;
+    let environment = String::from_utf8_lossy(&environment);
+    let variable =
+        |name: &str| environment.split('\0').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    (variable("ENS_APP_ID")? == app_id).then_some(())?;
+    // Field 22 of the whole line; the state is field 3.
+    let started_ticks = tail.split(' ').nth(19)?.parse().ok()?;
+    Some(ContainerProcess { instance_id: variable("ENS_INSTANCE_ID")?.to_owned(), pid, started_ticks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::container_processes;
+
+    #[test]
+    fn an_application_that_is_not_there_has_no_processes() {
+        assert!(container_processes("00000000-0000-4000-8000-000000000000").is_empty());
+    }
+}

@@ -1,0 +1,114 @@
+//! A place to run servers one after the other: a data directory, the server on it at the moment, and the promise
+//! that a test, however it ends, leaves no container, mount or file behind.
+
+use crate::client::Client;
+use crate::server::{self, Engine, Server};
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::Command;
+use tempfile::TempDir;
+
+pub struct Site {
+    // Declared before the directory: it ends first.
+    server: Option<Server>,
+    engine: Engine,
+    directory: TempDir,
+}
+
+impl Site {
+    /// A new data directory, and a server on it.
+    pub fn start(engine: Engine) -> Result<Self> {
+        let mut site = Self::empty(engine)?;
+        site.restart()?;
+        Ok(site)
+    }
+
+    /// A new data directory without a server.
+    pub fn empty(engine: Engine) -> Result<Self> {
+        Ok(Self {
+            server: None,
+            engine,
+            directory: tempfile::Builder::new().prefix("ensemble-test-").tempdir()?,
+        })
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// The running server.
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().expect("a server was started and not taken")
+    }
+
+    /// Hands the server out, to be ended in one way or another.
+    pub fn take_server(&mut self) -> Server {
+        self.server.take().expect("a server was started and not taken")
+    }
+
+    /// Starts a server on what the last one left.
+    pub fn restart(&mut self) -> Result<()> {
+        self.server = Some(Server::start(&self.data_dir(), self.engine)?);
+        Ok(())
+    }
+
+    /// A client of the running server.
+    pub fn client(&self) -> Result<Client> {
+        Client::of(&self.data_dir(), &self.server().url)
+    }
+
+    /// Creates an application without instances whose container runs `hello-edge` with these arguments.
+    pub async fn create(&self, arguments: &[&str]) -> Result<String> {
+        let template = json!({
+            "appMetaData": {"appName": format!("hello-{}", &uuid::Uuid::new_v4().simple().to_string()[..8])},
+            "resourceAttribute": {"instanceSpec": "ens.sn1.tiny"},
+            "resourceSelector": [],
+            "workload": [{"name": "web", "podSpec": {"containers": [{
+                "name": "web",
+                "image": format!("oci:{}", server::image().display()),
+                "args": arguments,
+            }]}}],
+        });
+        let answer = self.client()?.ask("CreateApplication", &[("Template", &template.to_string())]).await?;
+        answer["AppId"].as_str().map(str::to_owned).context("an AppId is a string")
+    }
+
+    /// Ends what this site still runs. Called when dropped, too; a test that means to end clean calls it itself.
+    pub fn clean(&mut self) -> Result<()> {
+        if self.engine == Engine::Simulated || !self.data_dir().exists() {
+            return Ok(());
+        }
+        if self.server.is_none() {
+            self.restart()?;
+        }
+        for app in self.ensemble(&["app", "list", "--output", "name"])?.lines() {
+            self.ensemble(&["app", "delete", app, "--yes"])?;
+        }
+        self.take_server().terminate()?;
+        Ok(())
+    }
+
+    /// Runs the command line against this site's server and returns its stdout.
+    pub fn ensemble(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(server::binary());
+        server::without_key(&mut command);
+        let output = command.arg("--data-dir").arg(self.data_dir()).args(arguments).output()?;
+        anyhow::ensure!(
+            output.status.success(),
+            "`ensemble {}` ended with {}: {}",
+            arguments.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Err(error) = self.clean() {
+            eprintln!("could not clean up `{}`: {error:#}", self.data_dir().display());
+        }
+    }
+}

@@ -21,4 +21,4 @@ tidy: ## lengths, module heads, forbidden dependencies, dead links
 client-test: ## only the official SDKs against a live server
 	@scripts/client-test
 clean-demo: ## end the demo's server and containers and remove its data
-	@scripts/clean-demo
+	@scripts/demo clean

@@ -272,7 +272,20 @@ impl Group {
 }
 
 /// Every action there is, in the order of the reference.
-pub static ACTIONS: &[&Action] = &[&action::rescale_application::ENTRY];
+pub static ACTIONS: &[&Action] = &[
+    &action::create_application::ENTRY,
+    &action::describe_application::ENTRY,
+    &action::list_applications::ENTRY,
+    &action::rescale_application::ENTRY,
+    &action::delete_application::ENTRY,
+    &action::describe_device_service::ENTRY,
+    &action::describe_ens_regions::ENTRY,
+    &action::plan_rescale_application::ENTRY,
+    &action::describe_operation::ENTRY,
+    &action::list_operations::ENTRY,
+    &action::describe_instance_logs::ENTRY,
+    &action::watch::ENTRY,
+];
 
 /// Finds an action; names compare with case.
 ///

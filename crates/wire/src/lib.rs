@@ -7,6 +7,8 @@ pub mod catalog;
 pub mod error;
 pub mod format;
 pub mod parameters;
+pub mod payload;
 pub mod selector;
 pub mod signature;
+pub mod template;
 pub mod time;

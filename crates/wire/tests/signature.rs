@@ -492,7 +492,7 @@ fn what_must_be_signed_and_is_not_makes_the_signature_incomplete() {
     unsigned_header.headers.push(("X-Acs-Extra".into(), b"1".to_vec()));
     let mut unsigned_type = request.clone();
     unsigned_type.headers.push(("Content-Type".into(), b"text/plain".to_vec()));
-    let mut other_body = request.clone();
+    let mut other_body = request;
     other_body.body = b"x".to_vec();
 
     for changed in [unsigned_header, unsigned_type, other_body] {

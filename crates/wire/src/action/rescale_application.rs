@@ -1,7 +1,7 @@
 //! RescaleApplication: adds instances to an application or releases some, asynchronously (ens-api.md §2.2).
 
-use super::{APP_ID, BOTH, CLIENT_TOKEN, IF_REVISION, owned, timeout};
-use crate::catalog::{Access, Action, Group, Kind, Member, Parameter, PublishedError, ValueType};
+use super::{APP_ID, BOTH, CLIENT_TOKEN, IF_REVISION, REQUEST_ID, owned, timeout};
+use crate::catalog::{Access, Action, Group, Kind, Parameter, PublishedError, ValueType};
 use crate::error::{Error, Reason};
 use crate::parameters::{Flag, Parameters};
 use crate::selector::Selector;
@@ -29,7 +29,7 @@ pub static ENTRY: Action = Action {
         IF_PLAN,
         ALLOW_PARTIAL,
     ],
-    response: &[Member::text("RequestId", "AAE90880-4970-4D81-A534-A6C0F3631F74")],
+    response: &[REQUEST_ID],
     errors: PublishedError::SIX,
     example: r#"{"RequestId":"AAE90880-4970-4D81-A534-A6C0F3631F74"}"#,
 };

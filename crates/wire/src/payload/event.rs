@@ -1,0 +1,113 @@
+//! Server-sent events of Watch (`decisions.md` §5): what each `event` carries, and the frame it travels in.
+
+use super::application::Device;
+use super::operation::Operation;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+
+/// What a stream says. First the objects as they are, then changes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    Operation(Box<Operation>),
+    Instance(Instance),
+    Application(Application),
+    /// `Since` is too old: what follows are the objects as they are.
+    Resync(Resync),
+    /// The server is going; ask again elsewhere or later.
+    Closing(Closing),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Instance {
+    pub instance_id: String,
+    pub app_id: String,
+    pub app_version: String,
+    pub ens_region_id: String,
+    pub isp_code: String,
+    /// `Gone` once it is no more.
+    pub instance_status: String,
+    pub devices: Vec<Device>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Application {
+    pub app_id: String,
+    pub app_name: String,
+    /// `GONE` once it is no more.
+    pub phase: String,
+    pub status_descrip: String,
+    pub revision: u64,
+    pub instance_total_count: usize,
+    pub instance_running_count: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Resync {
+    /// The first sequence from which changes could be told.
+    pub oldest: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Closing {
+    pub reason: String,
+}
+
+impl Event {
+    /// The `event:` field.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Operation(_) => "operation",
+            Self::Instance(_) => "instance",
+            Self::Application(_) => "application",
+            Self::Resync(_) => "resync",
+            Self::Closing(_) => "closing",
+        }
+    }
+
+    /// The `data:` field: one line of JSON.
+    pub fn data(&self) -> String {
+        match self {
+            Self::Operation(operation) => super::to_text(operation),
+            Self::Instance(instance) => super::to_text(instance),
+            Self::Application(application) => super::to_text(application),
+            Self::Resync(resync) => super::to_text(resync),
+            Self::Closing(closing) => super::to_text(closing),
+        }
+    }
+}
+
+/// One frame of a stream. `id` is the sequence in the log and stands only on the last event of one log entry, so
+/// that a resumed stream loses nothing.
+pub fn frame(name: &str, data: &str, id: Option<u64>) -> String {
+    let mut frame = String::with_capacity(data.len() + 64);
+    if let Some(id) = id {
+        // Writing to a String cannot fail.
+        let _ = writeln!(frame, "id: {id}");
+    }
+    let _ = writeln!(frame, "event: {name}");
+    for line in data.lines() {
+        let _ = writeln!(frame, "data: {line}");
+    }
+    frame.push('\n');
+    frame
+}
+
+/// The comment that keeps a quiet stream open.
+pub const HEARTBEAT: &str = ": still here\n\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_has_its_id_only_where_it_is_given() {
+        let event = Event::Resync(Resync { oldest: 7 });
+
+        assert_eq!(frame(event.name(), &event.data(), None), "event: resync\ndata: {\"Oldest\":7}\n\n");
+        assert_eq!(frame("a", "x\ny", Some(9)), "id: 9\nevent: a\ndata: x\ndata: y\n\n");
+    }
+}

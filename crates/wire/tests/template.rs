@@ -1,0 +1,250 @@
+//! The template of CreateApplication: the documentation's example is read, and every rule of ens-api.md §2.1 and
+//! decisions.md §6.1 refuses by the path of what broke it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use ensemble_wire::template::{AreaLevel, Port, Strategy, Template};
+use serde_json::{Value, json};
+
+fn example() -> Value {
+    json!({
+        "appMetaData": { "appName": "nginx", "clusterName": "poc", "appType": "Common", "description": "test" },
+        "resourceAttribute": {
+            "resourceType": "", "instanceSpec": "ens.sn1.tiny", "systemDiskSize": 20, "dataDiskSize": 0,
+            "bandwithOut": 10, "areaLevel": "National", "netSecurityStrategy": null, "initConfig": null
+        },
+        "resourceSelector": [{ "count": 1 }],
+        "workload": [{
+            "podCount": 1, "serviceConfig": null, "name": "nginx",
+            "podSpec": { "containers": [{ "name": "android", "image": "edge-registry.alicdn.com/test/nginx" }] },
+            "count": 1
+        }]
+    })
+}
+
+/// The example with one value put at a JSON pointer, objects on the way made as needed.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut template = example();
+    let mut at = &mut template;
+    let (way, last) = pointer.rsplit_once('/').unwrap();
+    for step in way.split('/').filter(|step| !step.is_empty()) {
+        at = match step.parse::<usize>() {
+            Ok(index) => &mut at[index],
+            Err(_) => &mut at[step],
+        };
+    }
+    at[last] = value;
+    template
+}
+
+fn refusal(template: &Value) -> String {
+    let error = Template::read(template).unwrap_err();
+    assert_eq!(error.code.as_text(), "InvalidParameter");
+    let message = error.message.strip_prefix("The errorMessage is ").unwrap();
+    message.strip_suffix(". Please check it again.").unwrap().to_owned()
+}
+
+#[test]
+fn the_documented_example_is_read() {
+    let template = Template::read(&example()).unwrap();
+
+    assert_eq!(template.app_name, "nginx");
+    assert_eq!((template.cluster_name.as_str(), template.app_version.as_str()), ("poc", "v1"));
+    assert_eq!(template.resources.resource_type, "Ens");
+    assert_eq!(template.resources.resource_agent, "Linux");
+    assert_eq!(template.resources.area_level, AreaLevel::National);
+    assert_eq!(template.resources.strategy, Strategy::Disperse);
+    assert_eq!(template.selector.items().unwrap().len(), 1);
+    assert_eq!(template.workloads[0].containers[0].image, "edge-registry.alicdn.com/test/nginx");
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let least = json!({
+        "appMetaData": { "appName": "a" },
+        "resourceAttribute": { "instanceSpec": "ens.sn1.tiny" },
+        "workload": [{ "name": "w", "podSpec": { "containers": [{ "name": "c", "image": "oci:/x" }] } }],
+        "unknown": { "is": "ignored" }
+    });
+
+    let template = Template::read(&least).unwrap();
+
+    assert_eq!(template.cluster_name, "default");
+    assert_eq!(template.resources.system_disk_gb, 20);
+    assert_eq!(template.resources.bandwidth_out_mbit, 10);
+    assert_eq!(template.resources.ip_type, "PublicIP");
+    assert!(template.selector.items().unwrap().is_empty());
+    assert_eq!(template.workloads[0].pod_count, 1);
+}
+
+#[test]
+fn a_container_is_read_whole() {
+    let container = json!({
+        "name": "c", "image": "oci:/images/hello", "command": ["/hello"], "args": ["-p", "8080"],
+        "env": [{ "name": "A", "value": "1" }, { "name": "B" }], "workingDir": "/srv",
+        "ports": [{ "containerPort": 8080 }, { "containerPort": 53, "protocol": "UDP" }]
+    });
+
+    let template = Template::read(&with("/workload/0/podSpec/containers", json!([container]))).unwrap();
+
+    let read = &template.workloads[0].containers[0];
+    assert_eq!(read.args, ["-p", "8080"]);
+    assert_eq!(read.env, [("A".to_owned(), "1".to_owned()), ("B".to_owned(), String::new())]);
+    assert_eq!(read.ports[1], Port { container_port: 53, protocol: "UDP" });
+}
+
+#[test]
+fn every_rule_refuses_by_path() {
+    const CONTAINER: &str = "/workload/0/podSpec/containers/0";
+    let inside = |key: &str, value: Value| with(&format!("{CONTAINER}/{key}"), value);
+    for (template, expected) in [
+        (json!({}), "Template.appMetaData is required"),
+        (with("/appMetaData", json!([])), "Template.appMetaData is not an object"),
+        (with("/appMetaData/appName", json!(null)), "Template.appMetaData.appName is required"),
+        (with("/appMetaData/appName", json!("Nginx")), "Template.appMetaData.appName `Nginx` is not"),
+        (with("/appMetaData/appName", json!("-a")), "Template.appMetaData.appName `-a` is not"),
+        (with("/appMetaData/clusterName", json!("a b")), "Template.appMetaData.clusterName `a b` is not"),
+        (
+            with("/appMetaData/appType", json!("common")),
+            "Template.appMetaData.appType `common` is not one of Common, Scheduler; did you mean Common?",
+        ),
+        (with("/appMetaData/appVersion", json!("-1")), "Template.appMetaData.appVersion `-1` is not"),
+        (
+            with("/appMetaData/description", json!("x".repeat(257))),
+            "Template.appMetaData.description has over 256",
+        ),
+        (
+            with("/resourceAttribute/instanceSpec", json!("")),
+            "Template.resourceAttribute.instanceSpec is empty",
+        ),
+        (
+            with("/resourceAttribute/systemDiskSize", json!(10)),
+            "Template.resourceAttribute.systemDiskSize 10 is not a whole number from 20",
+        ),
+        (
+            with("/resourceAttribute/bandwithOut", json!(-1)),
+            "Template.resourceAttribute.bandwithOut -1 is not",
+        ),
+        (
+            with("/resourceAttribute/areaLevel", json!("Region")),
+            "Template.resourceAttribute.areaLevel `Region` is not one of",
+        ),
+        (
+            with("/resourceAttribute/initConfig", json!("x")),
+            "Template.resourceAttribute.initConfig is not an object",
+        ),
+        (with("/resourceSelector", json!({})), "Template.resourceSelector is not an array"),
+        (with("/workload", json!([])), "Template.workload is empty"),
+        (with("/workload/0/name", json!("A")), "Template.workload[0].name `A` is not"),
+        (with("/workload/0/podCount", json!(2)), "Template.workload[0] says podCount 2 and count 1"),
+        (
+            with("/workload/0/podCount", json!(0)),
+            "Template.workload[0].podCount 0 is not a whole number from 1 to 100",
+        ),
+        (with("/workload/0/podSpec", json!({})), "Template.workload[0].podSpec.containers is required"),
+        (
+            with("/workload/0/podSpec/containers", json!([])),
+            "Template.workload[0].podSpec.containers is empty",
+        ),
+        (
+            with("/workload/0/podSpec/restartPolicy", json!("Never")),
+            "Template.workload[0].podSpec.restartPolicy `Never` is not one of Always",
+        ),
+        (
+            with("/workload/0/podSpec/volumes", json!([])),
+            "Template.workload[0].podSpec.volumes is not supported; the fields are containers, restartPolicy",
+        ),
+        (
+            with("/workload/0/podSpec/hostNetwork", json!(false)),
+            "Template.workload[0].podSpec.hostNetwork is refused",
+        ),
+        (with("/workload/0/podSpec/hostPID", json!(true)), "Template.workload[0].podSpec.hostPID is refused"),
+        (
+            with("/workload/0/podSpec/volumes", json!([{ "hostPath": { "path": "/" } }])),
+            "Template.workload[0].podSpec.volumes[0].hostPath is refused",
+        ),
+        (
+            inside("securityContext", json!({ "privileged": true })),
+            "Template.workload[0].podSpec.containers[0].securityContext.privileged is refused",
+        ),
+        (
+            inside("comand", json!([])),
+            "Template.workload[0].podSpec.containers[0].comand is not supported; did you mean command?",
+        ),
+        (inside("image", json!("")), "Template.workload[0].podSpec.containers[0].image is empty"),
+        (
+            inside("args", json!(["a\0"])),
+            "Template.workload[0].podSpec.containers[0].args[0] contains a NUL character",
+        ),
+        (
+            inside("workingDir", json!("srv")),
+            "Template.workload[0].podSpec.containers[0].workingDir is not an absolute path",
+        ),
+        (
+            inside("env", json!([{ "name": "A=B" }])),
+            "Template.workload[0].podSpec.containers[0].env[0].name is empty or contains `=`",
+        ),
+        (
+            inside("env", json!([{ "name": "A" }, { "name": "A" }])),
+            "Template.workload[0].podSpec.containers[0].env[1].name `A` stands there twice",
+        ),
+        (
+            inside("env", json!([{ "name": "A", "valueFrom": {} }])),
+            "Template.workload[0].podSpec.containers[0].env[0].valueFrom is not supported",
+        ),
+        (
+            inside("ports", json!([{ "containerPort": 0 }])),
+            "Template.workload[0].podSpec.containers[0].ports[0].containerPort 0 is not",
+        ),
+        (
+            inside("ports", json!([{ "containerPort": 1, "hostPort": 1 }])),
+            "Template.workload[0].podSpec.containers[0].ports[0].hostPort is not supported",
+        ),
+        (
+            with(
+                "/workload/0/serviceConfig",
+                json!({ "portsBindConfig": { "ports": [{ "startNodePorts": "80", "containerPorts": "80-80" }] } }),
+            ),
+            "Template.workload[0].serviceConfig.portsBindConfig.ports[0].startNodePorts `80` is not a range",
+        ),
+        (
+            with(
+                "/workload/0/serviceConfig",
+                json!({ "portsBindConfig": { "ports": [{ "startNodePorts": "80-81", "containerPorts": "80-80" }] } }),
+            ),
+            "Template.workload[0].serviceConfig.portsBindConfig.ports[0] has ranges of unequal length",
+        ),
+    ] {
+        let refusal = refusal(&template);
+        assert!(refusal.starts_with(expected), "expected: {expected}\n     got: {refusal}");
+    }
+}
+
+#[test]
+fn two_workloads_or_containers_of_one_name_are_refused() {
+    let workload = &example()["workload"][0];
+    let container = &workload["podSpec"]["containers"][0];
+
+    let workloads = refusal(&with("/workload", json!([workload, workload])));
+    let containers = refusal(&with("/workload/0/podSpec/containers", json!([container, container])));
+
+    assert_eq!(workloads, "Template.workload[1] has the name `nginx` of another workload");
+    assert_eq!(
+        containers,
+        "Template.workload[0].podSpec.containers[1] has the name `android` of another container"
+    );
+}
+
+#[test]
+fn a_service_config_is_kept_as_given() {
+    let config = json!({
+        "portsBindConfig": { "netServiceContainer": "s", "ports": [
+            { "protocol": "TCP", "bindType": "Mapping", "startNodePorts": "31000-31009", "containerPorts": "4440-4449" }
+        ]},
+        "serviceContainerName": "android"
+    });
+
+    let template = Template::read(&with("/workload/0/serviceConfig", config.clone())).unwrap();
+
+    assert_eq!(template.workloads[0].service_config, Some(config));
+}

@@ -1,0 +1,258 @@
+//! Control groups: one subtree of ours, `/ensemble-<hash>`, at the root of every hierarchy of this machine (v1,
+//! hybrid or v2), in it a group per instance that holds the spec's limits, and in that one per container.
+//! `hierarchy` finds what the kernel has, `group` kills and removes; this file makes the subtree.
+
+pub mod group;
+pub mod hierarchy;
+
+pub use group::ContainerGroup;
+pub use hierarchy::Hierarchies;
+
+use ensemble_model::spec::Resources;
+use hierarchy::Hierarchy;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The group that the supervisors live in: apart from the control plane's, so that its end is not theirs.
+const SUPERVISORS: &str = "supervisors";
+
+/// Processes and threads that one instance may have at once.
+const PROCESSES_PER_INSTANCE: u32 = 8_192;
+
+/// The period over which a CPU limit is counted, in microseconds.
+const CPU_PERIOD_US: u64 = 100_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no control group hierarchy with the controller `memory` is mounted")]
+    NoHierarchy,
+    #[error("could not read the mount table")]
+    MountTable(#[source] io::Error),
+    #[error("could not make the control group `{path}`")]
+    Make {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("could not write `{content}` to `{path}`")]
+    Write {
+        path: PathBuf,
+        content: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("could not read `{path}`")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("could not remove the control group `{path}`")]
+    Remove {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{count} processes in `{path}` did not die")]
+    Survivors { path: PathBuf, count: usize },
+}
+
+/// Our part of all hierarchies.
+#[derive(Clone, Debug)]
+pub struct Subtree {
+    hierarchies: Hierarchies,
+    name: String,
+}
+
+impl Subtree {
+    /// Makes `/name` in every hierarchy and, on v2, hands the controllers down to it. Making it twice is no error.
+    ///
+    /// # Errors
+    /// No usable hierarchy, or no right to write there.
+    pub fn open(hierarchies: Hierarchies, name: &str) -> Result<Self, Error> {
+        let subtree = Self { hierarchies, name: name.to_owned() };
+        for hierarchy in &subtree.hierarchies.all {
+            hierarchy.hand_down(&hierarchy.mount)?;
+            let root = hierarchy.mount.join(name);
+            hierarchy.make(&root)?;
+            hierarchy.hand_down(&root)?;
+            hierarchy.make(&root.join(SUPERVISORS))?;
+        }
+        Ok(subtree)
+    }
+
+    /// Makes the instance's group with its limits. Called again it sets the limits anew.
+    pub fn make_instance(&self, instance: &str, limits: Resources) -> Result<(), Error> {
+        for hierarchy in &self.hierarchies.all {
+            let path = hierarchy.mount.join(&self.name).join(instance);
+            hierarchy.make(&path)?;
+            for limit in limit_files(hierarchy, limits) {
+                write_limit(&path.join(limit.file), &limit.content, limit.need)?;
+            }
+            hierarchy.hand_down(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the instance's group is there in every hierarchy.
+    pub fn has_instance(&self, instance: &str) -> bool {
+        self.hierarchies.all.iter().all(|hierarchy| hierarchy.mount.join(&self.name).join(instance).is_dir())
+    }
+
+    /// The names of all instance groups, in whatever hierarchy they are.
+    pub fn instances(&self) -> Result<BTreeSet<String>, Error> {
+        let mut names = BTreeSet::new();
+        for hierarchy in &self.hierarchies.all {
+            let root = hierarchy.mount.join(&self.name);
+            for path in group::children(&root).map_err(|source| Error::Read { path: root.clone(), source })? {
+                names.extend(path.file_name().and_then(|name| name.to_str()).map(str::to_owned));
+            }
+        }
+        names.remove(SUPERVISORS);
+        Ok(names)
+    }
+
+    /// Kills whatever is left in the instance's group and removes it and the groups in it.
+    pub fn remove_instance(&self, instance: &str) -> Result<(), Error> {
+        self.group(&Path::new(&self.name).join(instance)).kill_and_remove()
+    }
+
+    /// One container's group; nothing is made.
+    pub fn container(&self, instance: &str, container: &str) -> ContainerGroup {
+        self.group(&Path::new(&self.name).join(instance).join(container))
+    }
+
+    /// The path below every hierarchy's root, as an OCI spec wants it.
+    pub fn container_path(&self, instance: &str, container: &str) -> PathBuf {
+        Path::new("/").join(&self.name).join(instance).join(container)
+    }
+
+    /// Where a supervisor writes itself to, to be out of the control plane's groups.
+    pub fn supervisor_files(&self) -> Vec<PathBuf> {
+        let root = |hierarchy: &Hierarchy| hierarchy.mount.join(&self.name).join(SUPERVISORS);
+        self.hierarchies.all.iter().map(|hierarchy| root(hierarchy).join("cgroup.procs")).collect()
+    }
+
+    /// Removes the whole subtree, whatever is in it dies. For tests and for taking an installation down.
+    pub fn remove(&self) -> Result<(), Error> {
+        self.group(Path::new(&self.name)).kill_and_remove()
+    }
+
+    fn group(&self, below: &Path) -> ContainerGroup {
+        ContainerGroup::new(&self.hierarchies, below)
+    }
+}
+
+/// Whether a machine without the file can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    Must,
+    /// Swap accounting may be off.
+    IfThere,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Limit {
+    file: &'static str,
+    content: String,
+    need: Need,
+}
+
+/// What is written into an instance's group of one hierarchy for these limits.
+fn limit_files(hierarchy: &Hierarchy, limits: Resources) -> Vec<Limit> {
+    let quota = u64::from(limits.vcpu.max(1)) * CPU_PERIOD_US;
+    let memory = limits.memory_mib.max(1).saturating_mul(1 << 20);
+    let mut files = Vec::new();
+    let mut must = |controller: &str, file: &'static str, content: String| {
+        if hierarchy.has(controller) {
+            files.push(Limit { file, content, need: Need::Must });
+        }
+    };
+    match hierarchy.version {
+        hierarchy::Version::One => {
+            must("cpu", "cpu.cfs_period_us", CPU_PERIOD_US.to_string());
+            must("cpu", "cpu.cfs_quota_us", quota.to_string());
+            must("memory", "memory.limit_in_bytes", memory.to_string());
+            must("pids", "pids.max", PROCESSES_PER_INSTANCE.to_string());
+            if hierarchy.has("memory") {
+                let content = memory.to_string();
+                files.push(Limit { file: "memory.memsw.limit_in_bytes", content, need: Need::IfThere });
+            }
+        }
+        hierarchy::Version::Two => {
+            must("cpu", "cpu.max", format!("{quota} {CPU_PERIOD_US}"));
+            must("memory", "memory.max", memory.to_string());
+            must("pids", "pids.max", PROCESSES_PER_INSTANCE.to_string());
+            if hierarchy.has("memory") {
+                files.push(Limit { file: "memory.swap.max", content: "0".to_owned(), need: Need::IfThere });
+            }
+        }
+    }
+    files
+}
+
+fn write_limit(path: &Path, content: &str, need: Need) -> Result<(), Error> {
+    match fs::write(path, content) {
+        Err(_) if need == Need::IfThere => Ok(()),
+        Err(source) => Err(Error::Write { path: path.to_owned(), content: content.to_owned(), source }),
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hierarchy::Version;
+
+    fn hierarchy(version: Version, controllers: &[&str]) -> Hierarchy {
+        let controllers = controllers.iter().map(|name| (*name).to_owned()).collect();
+        Hierarchy { mount: PathBuf::from("/sys/fs/cgroup"), version, controllers }
+    }
+
+    #[test]
+    fn limits_become_the_files_of_each_version() {
+        let check = |version, controllers: &[&str], expected: &[(&str, &str)]| {
+            let limits = Resources { vcpu: 2, memory_mib: 4096 };
+            let files = limit_files(&hierarchy(version, controllers), limits);
+            let files: Vec<(&str, &str)> =
+                files.iter().map(|limit| (limit.file, limit.content.as_str())).collect();
+            assert_eq!(files, expected);
+        };
+        check(
+            Version::Two,
+            &["cpu", "memory", "pids"],
+            &[
+                ("cpu.max", "200000 100000"),
+                ("memory.max", "4294967296"),
+                ("pids.max", "8192"),
+                ("memory.swap.max", "0"),
+            ],
+        );
+        check(
+            Version::One,
+            &["cpu", "cpuacct"],
+            &[("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "200000")],
+        );
+        check(
+            Version::One,
+            &["memory"],
+            &[("memory.limit_in_bytes", "4294967296"), ("memory.memsw.limit_in_bytes", "4294967296")],
+        );
+        check(Version::One, &["freezer"], &[]);
+        check(Version::Two, &[], &[]);
+    }
+
+    #[test]
+    fn a_container_lies_in_its_instance_in_our_subtree() {
+        let all = vec![hierarchy(Version::Two, &["memory"])];
+        let subtree = Subtree { hierarchies: Hierarchies { all }, name: "ensemble-1".to_owned() };
+
+        assert_eq!(subtree.container_path("i-a", "web.0.main"), Path::new("/ensemble-1/i-a/web.0.main"));
+        assert_eq!(
+            subtree.supervisor_files(),
+            [Path::new("/sys/fs/cgroup/ensemble-1/supervisors/cgroup.procs")]
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! The supervisor's own surroundings: session, descriptors, lock, control groups, mount namespace.
+//! Everything here is about the supervisor; the container is made by `create`.
+
+use super::Error;
+use super::order::{Directory, Order};
+use crate::embedded::kernel;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{MountPropagationFlags, UnmountFlags};
+use rustix::process::DumpableBehavior;
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// The engine asks for the lock by taking it shared for a moment; longer than this, and it is a supervisor.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Ours for life, and the pipe on which the engine waits for the start.
+pub(super) struct Session {
+    starting: Option<OwnedFd>,
+}
+
+impl Session {
+    /// Lets the engine go on: the program runs. A session that ends unannounced says that it does not.
+    pub(super) fn announce_start(&mut self) {
+        self.starting = None;
+    }
+}
+
+/// Takes the directory's lock and writes into it who holds it.
+pub(super) fn take_lock(directory: &Directory) -> Result<File, Error> {
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        if let Some(mut file) = kernel::take_lock(&directory.lock()).map_err(Error::step("take the lock"))? {
+            name_holder(&mut file).map_err(Error::step("write into the lock"))?;
+            return Ok(file);
+        }
+        if Instant::now() > patience {
+            return Err(Error::Locked);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn name_holder(file: &mut File) -> io::Result<()> {
+    let identity = serde_json::to_vec(&kernel::own_identity()?)?;
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&identity)
+}
+
+/// Own session, subreaper, working directory `/`, standard streams on `/dev/null`.
+pub(super) fn leave_session() -> Result<Session, Error> {
+    let detach = || -> io::Result<Session> {
+        // Already a leader when started from a shell: then there is nothing to leave.
+        let _ = rustix::process::setsid();
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        rustix::process::umask(Mode::from_raw_mode(0o022));
+        rustix::process::chdir("/")?;
+        let _ = rustix::thread::set_name(c"ensemble-shim");
+        let starting = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
+        let null = rustix::fs::openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::stdio::dup2_stdin(&null)?;
+        rustix::stdio::dup2_stdout(&null)?;
+        rustix::stdio::dup2_stderr(&null)?;
+        // No debugger or core dump of a process that holds host directories open.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        Ok(Session { starting: Some(starting) })
+    };
+    detach().map_err(Error::step("leave the session"))
+}
+
+/// Out of the control plane's groups, so that stopping it does not stop us.
+pub(super) fn enter_groups(order: &Order) -> Result<(), Error> {
+    for file in &order.supervisor_groups {
+        std::fs::write(file, "0").map_err(Error::step("enter the supervisors' control group"))?;
+    }
+    Ok(())
+}
+
+/// A mount namespace of our own with nothing shared: the host's table stays short, and a dead supervisor leaks no
+/// mount (runtime.md §6). What the control plane mounted must not be held here.
+pub(super) fn leave_mounts(order: &Order) -> Result<(), Error> {
+    let leave = || -> io::Result<()> {
+        // SAFETY: one thread, and no descriptor or path is held that the new namespace would change.
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS)? };
+        rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+        for mount in &order.foreign_mounts {
+            match rustix::mount::unmount(mount, UnmountFlags::DETACH) {
+                // Not mounted, or not there: nothing of it is held.
+                Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    };
+    leave().map_err(Error::step("make a mount namespace"))
+}

@@ -20,7 +20,8 @@ pub struct Application {
     pub status: StatusDescription,
     pub created_at: WallTime,
     pub updated_at: WallTime,
-    /// Rises with every accepted write, every end of an operation and every change of the set of instances.
+    /// Rises with every accepted write, every end of an operation and whenever instances join or leave those it
+    /// holds; not when a released one is confirmed gone.
     pub revision: u64,
     /// The running operation, if any.
     pub operation: Option<OperationId>,

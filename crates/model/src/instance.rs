@@ -26,9 +26,11 @@ pub struct Instance {
     pub deployment: String,
     pub created_at: WallTime,
     pub allocation: Allocation,
+    /// Why it is being released, for people; `None` while it is held.
+    pub cause: Option<String>,
     /// The engine cannot say how it is.
     pub unknown: bool,
-    /// Every pod was ready when the engine last reported.
+    /// Every pod was ready when the engine last reported; says nothing while `unknown`.
     pub ready: bool,
     /// Every workload's pods in the version's order; their status as last observed.
     pub pods: Vec<Pod>,
@@ -126,6 +128,11 @@ impl Instance {
         } else {
             InstanceStatus::Pending
         }
+    }
+
+    /// Ready now, as far as its engine can say.
+    pub fn is_ready(&self) -> bool {
+        self.ready && !self.unknown
     }
 
     /// Counts in totals, spreading and "exists": everything but what is being released.

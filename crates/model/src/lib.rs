@@ -4,18 +4,23 @@
 
 pub mod application;
 pub mod command;
+pub mod decide;
+pub mod event;
 pub mod explain;
 pub mod fleet;
 pub mod id;
 pub mod instance;
+pub mod log;
 pub mod observation;
 pub mod operation;
 pub mod permit;
 pub mod placement;
 pub mod plan;
+pub mod refusal;
 pub mod selector;
 pub mod spec;
 pub mod state;
+pub mod step;
 pub mod suggestion;
 pub mod time;
 pub mod wanted;

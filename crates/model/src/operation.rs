@@ -1,14 +1,21 @@
 //! What an operation is: one accepted asynchronous change, its deadline, its progress and its outcome.
-//! Types only; it outlives its application (`decisions.md` §2.12).
+//! Types only, `state::apply` changes them; it outlives its application (`decisions.md` §2.12).
 
 use crate::id::{AccountId, AppId, EdgeNodeId, InstanceId, Isp, OperationId};
 use crate::time::{LogTime, WallTime};
+use imbl::Vector;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
+
+/// How many steps an operation's history keeps; the first ones go.
+pub const STEPS_AT_MOST: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
     pub id: OperationId,
+    /// Rises with every operation of the log: the order of acceptance, whatever the wall clock did.
+    pub number: u64,
     pub account: AccountId,
     pub subject: Subject,
     pub kind: OperationKind,
@@ -16,21 +23,27 @@ pub struct Operation {
     pub action: String,
     pub caller: Caller,
     /// The parameters as they were called, for the history.
-    pub parameters: Value,
+    pub parameters: Arc<Value>,
     /// The application's revision after acceptance.
     pub revision: u64,
     pub accepted_at: WallTime,
+    /// What was asked for, from acceptance on.
+    pub timeout_s: u32,
     /// Drives the deadline; `deadline_at` is what people see.
     pub deadline: LogTime,
     pub deadline_at: WallTime,
     pub ended_at: Option<WallTime>,
     pub status: OperationStatus,
+    /// The selector's items that were planned; empty for a Delete.
+    pub items: Vec<AskedItem>,
     /// What it is about: the instances it adds or releases, in the order they were planned.
-    pub targets: Vec<Target>,
+    pub targets: Vector<Target>,
+    /// How many targets stand where.
+    pub tally: Tally,
     /// Items that did not fit and were skipped (`AllowPartial`).
     pub skipped: Vec<SkippedItem>,
     /// Bounded; the latest are kept.
-    pub steps: Vec<Step>,
+    pub steps: Vector<Step>,
     /// One sentence, once it ended.
     pub outcome: Option<String>,
 }
@@ -67,6 +80,27 @@ pub enum OperationStatus {
     Superseded,
 }
 
+impl OperationKind {
+    /// Whether it waits for instances to become ready; else for them to go.
+    pub fn adds(self) -> bool {
+        match self {
+            Self::Create | Self::Add => true,
+            Self::Del | Self::Delete => false,
+        }
+    }
+}
+
+impl Tally {
+    /// The counter of one state.
+    pub(crate) fn of(&mut self, state: TargetState) -> &mut u32 {
+        match state {
+            TargetState::Waiting => &mut self.waiting,
+            TargetState::Done => &mut self.done,
+            TargetState::GivenUp => &mut self.given_up,
+        }
+    }
+}
+
 impl OperationStatus {
     pub fn as_str(self) -> &'static str {
         match self {
@@ -99,6 +133,24 @@ pub enum TargetState {
     GivenUp,
 }
 
+/// How many targets stand where, kept while they change: an operation may have 100,000.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub waiting: u32,
+    pub done: u32,
+    pub given_up: u32,
+}
+
+/// A selector item as it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedItem {
+    /// Its index in the selector.
+    pub item: usize,
+    pub region_code: Option<String>,
+    pub isp: Option<Isp>,
+    pub wanted: u32,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedItem {
     pub item: usize,
@@ -119,7 +171,7 @@ impl Operation {
 
     /// For a Del or Delete: the instances confirmed gone (`decisions.md` §5).
     pub fn done(&self) -> usize {
-        self.targets.iter().filter(|target| target.state == TargetState::Done).count()
+        self.tally.done as usize
     }
 
     pub fn is_running(&self) -> bool {

@@ -1,28 +1,63 @@
 //! What is believed, as a value: a clone shares structure with the original, so a reader's snapshot costs
 //! nothing. Accounts are reached through a [`Permit`]; only `apply` changes anything.
+//! What engines should hold is in `state::cells`; what is remembered of things gone, in `state::memory`.
+
+mod apply;
+mod cells;
+pub(crate) mod image;
+mod ledger;
+mod memory;
 
 use crate::application::Application;
-use crate::fleet::Fleet;
-use crate::id::{AccountId, AppId, EdgeNodeId, InstanceId, OperationId};
+use crate::fleet::{EdgeNode, Fleet};
+use crate::id::{AccountId, AppId, EdgeNodeId, EngineName, InstanceId, OperationId};
 use crate::instance::Instance;
-use crate::operation::{Operation, Subject};
+use crate::operation::Operation;
 use crate::permit::Permit;
 use crate::spec::Resources;
+use crate::time::{LogTime, Now};
+use crate::wanted::{CellKey, Epoch};
 use imbl::{OrdMap, OrdSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-#[derive(Clone, Debug, Default)]
+pub(crate) use apply::cell_of;
+pub use memory::{Gone, TokenAnswer};
+
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     pub(crate) fleet: Arc<Fleet>,
+    /// Where each node stands in the fleet's list.
+    pub(crate) places: Arc<BTreeMap<EdgeNodeId, usize>>,
     /// Sequence of the last log entry applied; 0 = none.
     pub(crate) sequence: u64,
+    /// The times of the last log entry applied.
+    pub(crate) last: Now,
+    /// The leader that wrote it.
+    pub(crate) epoch: Epoch,
     pub(crate) applications: OrdMap<AppId, Arc<Application>>,
     pub(crate) instances: OrdMap<InstanceId, Arc<Instance>>,
     pub(crate) operations: OrdMap<OperationId, Arc<Operation>>,
+    /// The number of the next operation.
+    pub(crate) next_number: u64,
     pub(crate) apps_by_account: OrdSet<(AccountId, AppId)>,
+    /// By account, cluster and name: the name is free again once the application is gone.
+    pub(crate) apps_by_name: OrdMap<(AccountId, String, String), AppId>,
     pub(crate) instances_by_app: OrdSet<(AppId, InstanceId)>,
+    pub(crate) instances_by_node: OrdSet<(EdgeNodeId, InstanceId)>,
+    pub(crate) cells: OrdMap<CellKey, OrdSet<InstanceId>>,
+    pub(crate) deployments: OrdSet<String>,
+    pub(crate) operations_by_account: OrdMap<(AccountId, u64), OperationId>,
+    pub(crate) operations_by_app: OrdMap<(AppId, u64), OperationId>,
+    /// Running operations in the order of their deadlines.
+    pub(crate) deadlines: OrdSet<(LogTime, OperationId)>,
+    /// Which running operation waits for an instance, and where in its list of targets.
+    pub(crate) targets: OrdMap<InstanceId, (OperationId, usize)>,
+    /// Nodes whose engine cannot say how they are.
+    pub(crate) unreachable: OrdSet<EdgeNodeId>,
     /// What instances, also those being released, take of each node.
     pub(crate) used: OrdMap<EdgeNodeId, Resources>,
+    pub(crate) memory: memory::Memory,
 }
 
 impl State {
@@ -31,9 +66,39 @@ impl State {
         &self.fleet
     }
 
+    /// The edge node `id`, without going through the fleet's list.
+    pub fn node(&self, id: &EdgeNodeId) -> Option<&EdgeNode> {
+        self.places.get(id).and_then(|place| self.fleet.nodes.get(*place))
+    }
+
+    /// The engine that runs `node`.
+    pub fn engine_of(&self, node: &EdgeNodeId) -> Option<&EngineName> {
+        self.node(node).map(|node| &node.engine)
+    }
+
+    /// Whether the node's engine could say how it is when it last reported.
+    pub fn is_reachable(&self, node: &EdgeNodeId) -> bool {
+        !self.unreachable.contains(node)
+    }
+
+    /// Nodes whose engine cannot say how they are.
+    pub fn unreachable(&self) -> impl Iterator<Item = &EdgeNodeId> {
+        self.unreachable.iter()
+    }
+
     /// Sequence of the last log entry applied; 0 = none.
     pub fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// The times of the last log entry applied; log time goes on from there (`decisions.md` §2.8).
+    pub fn last(&self) -> Now {
+        self.last
+    }
+
+    /// The leader that wrote the last log entry applied.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// What is taken of `node`, by all accounts.
@@ -54,6 +119,23 @@ impl State {
             .range(first..)
             .take_while(move |(owner, _)| owner == app)
             .filter_map(|(_, id)| self.instances.get(id))
+    }
+
+    /// All instances on one node, of all accounts.
+    pub(crate) fn instances_on<'a>(
+        &'a self,
+        node: &'a EdgeNodeId,
+    ) -> impl Iterator<Item = &'a Arc<Instance>> + 'a {
+        let first = (node.clone(), InstanceId::default());
+        self.instances_by_node
+            .range(first..)
+            .take_while(move |(owner, _)| owner == node)
+            .filter_map(|(_, id)| self.instances.get(id))
+    }
+
+    /// The running operation that waits for `instance`.
+    pub(crate) fn waiting_for(&self, instance: &InstanceId) -> Option<&Arc<Operation>> {
+        self.targets.get(instance).and_then(|(operation, _)| self.operations.get(operation))
     }
 }
 
@@ -85,6 +167,12 @@ impl<'a> AccountView<'a> {
             .filter_map(|(_, app)| state.applications.get(app))
     }
 
+    /// The application of that name, unique per cluster.
+    pub fn application_named(&self, cluster: &str, name: &str) -> Option<&'a Arc<Application>> {
+        let key = (self.account.clone(), cluster.to_owned(), name.to_owned());
+        self.state.apps_by_name.get(&key).and_then(|app| self.state.applications.get(app))
+    }
+
     /// All instances of one application of the account, those being released included, in the order of their ids.
     pub fn instances(&self, app: &AppId) -> Vec<&'a Arc<Instance>> {
         let Some(application) = self.application(app) else { return Vec::new() };
@@ -95,20 +183,28 @@ impl<'a> AccountView<'a> {
         self.state.instances.get(id).filter(|instance| instance.account == *self.account)
     }
 
+    /// An instance that is gone, for 24 hours: what it was and why it went.
+    pub fn gone(&self, id: &InstanceId) -> Option<&'a Arc<Gone>> {
+        self.state.memory.gone.get(id).filter(|gone| gone.instance.account == *self.account)
+    }
+
     pub fn operation(&self, id: &OperationId) -> Option<&'a Arc<Operation>> {
         self.state.operations.get(id).filter(|operation| operation.account == *self.account)
     }
 
     /// Newest first; those of deleted applications included.
     pub fn operations(&self, app: Option<&AppId>) -> Vec<&'a Arc<Operation>> {
-        let mut found: Vec<_> = self
-            .state
-            .operations
-            .values()
-            .filter(|operation| operation.account == *self.account)
-            .filter(|operation| app.is_none_or(|app| operation.subject == Subject::Application(app.clone())))
-            .collect();
-        found.sort_by(|a, b| (b.accepted_at, &b.id).cmp(&(a.accepted_at, &a.id)));
-        found
+        let state = self.state;
+        let ids: Vec<&OperationId> = match app {
+            Some(app) => {
+                let range = (app.clone(), 0)..=(app.clone(), u64::MAX);
+                state.operations_by_app.range(range).rev().map(|(_, id)| id).collect()
+            }
+            None => {
+                let range = (self.account.clone(), 0)..=(self.account.clone(), u64::MAX);
+                state.operations_by_account.range(range).rev().map(|(_, id)| id).collect()
+            }
+        };
+        ids.into_iter().filter_map(|id| self.operation(id)).collect()
     }
 }

@@ -81,6 +81,7 @@ pub(crate) fn instance(app: &AppId, number: usize, node: &str, isp: &str) -> Ins
         deployment: "abcdefgh".into(),
         created_at: WallTime(i64::try_from(number).expect("small") * 1000),
         allocation: Allocation::Held,
+        cause: None,
         unknown: false,
         ready: true,
         pods: vec![pod],

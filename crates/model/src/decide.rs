@@ -1,0 +1,167 @@
+//! What follows from a command, an observation or the time that has passed: events, or a refusal. Pure: no clock,
+//! no randomness, no I/O. One file per command; `draft` is what decisions are written on.
+//! Precedence of refusals: token, AppId, busy, IfRevision, ToAppVersion, selector, IfPlan, shortage
+//! (`decisions.md` §3); permission and form come before, in the gateway.
+
+mod create_application;
+mod delete_application;
+mod draft;
+mod draw;
+mod ending;
+pub(crate) mod fleet;
+pub(crate) mod observe;
+mod planning;
+mod rescale_application;
+pub(crate) mod tick;
+
+use crate::application::Application;
+use crate::command::{Accepted, Change, Command, RequestFacts};
+use crate::event::{AcceptedOperation, Event};
+use crate::fleet::Fleet;
+use crate::id::AppId;
+use crate::observation::Observation;
+use crate::operation::{AskedItem, Caller, OperationKind, SkippedItem, Subject};
+use crate::permit::Permit;
+use crate::refusal::Refusal;
+use crate::state::State;
+use crate::time::Now;
+use std::sync::Arc;
+
+pub(crate) use draft::Draft;
+pub use planning::{PlanAnswer, plan};
+pub use tick::Attendance;
+pub(crate) use tick::next_due;
+
+/// What an accepted command changes, and its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Empty when a client token came again: then nothing changes.
+    pub events: Vec<Event>,
+    pub accepted: Accepted,
+}
+
+/// Decides one command against `state`.
+///
+/// # Errors
+/// The [`Refusal`] that comes first in the precedence of `decisions.md` §3.
+pub fn decide(state: &State, command: &Command, now: Now) -> Result<Decision, Refusal> {
+    let mut draft = Draft::on(state, now);
+    let accepted = on(&mut draft, command)?;
+    Ok(Decision { events: draft.into_events(), accepted })
+}
+
+/// What an engine's report changes: transitions only, nothing when nothing is new.
+pub fn observe(state: &State, observation: &Observation, now: Now) -> Vec<Event> {
+    let mut draft = Draft::on(state, now);
+    observe::on(&mut draft, observation);
+    draft.into_events()
+}
+
+/// What the passing of time changes: operations whose deadline is over, engines that never reported.
+pub fn tick(state: &State, attendance: &Attendance, now: Now) -> Vec<Event> {
+    let mut draft = Draft::on(state, now);
+    tick::on(&mut draft, attendance);
+    draft.into_events()
+}
+
+/// What putting `fleet` in force changes: nothing when it is in force already.
+///
+/// # Errors
+/// [`Refusal::NodesInUse`] when it lacks nodes that carry instances (`decisions.md` §1.2).
+pub fn install_fleet(state: &State, fleet: &Arc<Fleet>, now: Now) -> Result<Vec<Event>, Refusal> {
+    let mut draft = Draft::on(state, now);
+    fleet::install(&mut draft, fleet)?;
+    Ok(draft.into_events())
+}
+
+/// Decides on the draft; a refusal leaves it as it was.
+pub(crate) fn on(draft: &mut Draft, command: &Command) -> Result<Accepted, Refusal> {
+    if let Some(accepted) = answered_before(&draft.state, command, draft.now)? {
+        return Ok(accepted);
+    }
+    match &command.change {
+        Change::Create(create) => create_application::on(draft, command, create),
+        Change::Rescale(rescale) => rescale_application::on(draft, command, rescale),
+        Change::Delete(delete) => delete_application::on(draft, command, delete),
+    }
+}
+
+/// Repeats the answer that this client token got (`decisions.md` §2.11).
+fn answered_before(state: &State, command: &Command, now: Now) -> Result<Option<Accepted>, Refusal> {
+    let RequestFacts { action, client_token, nonce, .. } = &command.request;
+    if let Some(nonce) = nonce.as_ref().filter(|nonce| state.nonce_used(nonce)) {
+        return Err(Refusal::NonceUsed { nonce: nonce.nonce.clone() });
+    }
+    let Some(token) = client_token else { return Ok(None) };
+    let Some(answer) = state.answered(command.permit.account(), action, &token.token, now.wall) else {
+        return Ok(None);
+    };
+    if answer.fingerprint != token.fingerprint {
+        return Err(Refusal::TokenReused { token: token.token.clone() });
+    }
+    Ok(Some(Accepted {
+        operation: answer.operation.clone(),
+        app: answer.app.clone(),
+        revision: answer.revision,
+    }))
+}
+
+/// The account's application; another account's is refused as one that does not exist.
+fn owned<'a>(state: &'a State, permit: &'a Permit, app: &AppId) -> Result<&'a Arc<Application>, Refusal> {
+    state.account(permit).application(app).ok_or_else(|| Refusal::UnknownApplication { app: app.clone() })
+}
+
+fn check_revision(application: &Application, asked: Option<u64>) -> Result<(), Refusal> {
+    match asked {
+        Some(asked) if asked != application.revision => {
+            Err(Refusal::StaleRevision { app: application.id.clone(), asked, current: application.revision })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What a new operation is about.
+struct Asked {
+    app: AppId,
+    kind: OperationKind,
+    timeout_s: u32,
+    items: Vec<AskedItem>,
+    skipped: Vec<SkippedItem>,
+    description: String,
+}
+
+/// Accepts: from here on the command cannot be refused.
+fn accept(draft: &mut Draft, command: &Command, asked: Asked) {
+    let Command { permit, request, .. } = command;
+    let now = draft.now;
+    let caller = Caller {
+        principal: permit.account().to_string(),
+        key_id: permit.key_id().to_owned(),
+        source: request.source.clone(),
+    };
+    let operation = AcceptedOperation {
+        id: request.request_id.clone(),
+        account: permit.account().clone(),
+        subject: Subject::Application(asked.app),
+        kind: asked.kind,
+        action: request.action.clone(),
+        caller,
+        parameters: Arc::new(request.parameters.clone()),
+        client_token: request.client_token.clone(),
+        nonce: request.nonce.clone(),
+        timeout_s: asked.timeout_s,
+        deadline: now.log.plus_seconds(asked.timeout_s),
+        deadline_at: now.wall.plus_ms(i64::from(asked.timeout_s) * 1_000),
+        items: asked.items,
+        skipped: asked.skipped,
+        description: asked.description,
+    };
+    draft.emit(Event::OperationAccepted { operation: Box::new(operation) });
+}
+
+/// The answer to an accepted command, read from what it made.
+fn accepted(draft: &Draft, command: &Command, app: &AppId) -> Accepted {
+    let operation = command.request.request_id.clone();
+    let revision = draft.state.operations.get(&operation).map_or(0, |operation| operation.revision);
+    Accepted { operation, app: app.clone(), revision }
+}

@@ -1,0 +1,165 @@
+//! What an engine's report changes: transitions only. Facts are believed from whoever runs the node; an instance
+//! is gone only when its engine says so of one that is being released, or looked at everything and does not see it.
+
+use super::draft::Draft;
+use super::ending;
+use crate::event::{Event, ReleaseCause, ReleasedInstance};
+use crate::id::{AppId, EdgeNodeId, EngineName, InstanceId, OperationId};
+use crate::instance::{Instance, Pod, PodStatus};
+use crate::observation::{InstanceObservation, Observation, PodObservation, Presence, Reach};
+use crate::state::State;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How much of an engine's own words is kept, in bytes.
+const MESSAGE_BYTES: usize = 1_024;
+
+/// What has to be looked at again once a report has been taken in.
+#[derive(Default)]
+struct Touched {
+    operations: BTreeSet<OperationId>,
+    apps: BTreeSet<AppId>,
+}
+
+pub(crate) fn on(draft: &mut Draft, observation: &Observation) {
+    let engine = &observation.engine;
+    reachability(draft, observation);
+    let mut touched = Touched::default();
+    let mut named = BTreeSet::new();
+    for InstanceObservation { instance, presence } in &observation.instances {
+        named.insert(instance);
+        let Some(found) = instance_of(&draft.state, engine, instance) else { continue };
+        touched.operations.extend(draft.state.waiting_for(instance).map(|operation| operation.id.clone()));
+        match presence {
+            Presence::Gone => not_there(draft, &found, &mut touched),
+            Presence::Here { pods, ready, hopeless } => {
+                here(draft, &found, pods, *ready);
+                if let Some(reason) = hopeless {
+                    give_up(draft, &found, reason);
+                }
+            }
+        }
+    }
+    match observation.reach {
+        Reach::Whole => {
+            for found in unnamed(&draft.state, engine, &named) {
+                touched
+                    .operations
+                    .extend(draft.state.waiting_for(&found.id).map(|operation| operation.id.clone()));
+                not_there(draft, &found, &mut touched);
+            }
+        }
+        Reach::Listed | Reach::Unreachable(_) => {}
+    }
+    for operation in &touched.operations {
+        ending::settle(draft, operation);
+    }
+    for app in &touched.apps {
+        ending::vanish(draft, app);
+    }
+}
+
+/// Which nodes can be spoken about, where that changed.
+fn reachability(draft: &mut Draft, observation: &Observation) {
+    let Observation { engine, reach, instances, .. } = observation;
+    let ours = |node: &EdgeNodeId| draft.state.engine_of(node) == Some(engine);
+    if let Reach::Unreachable(nodes) = reach {
+        let lost: BTreeSet<&EdgeNodeId> =
+            nodes.iter().filter(|node| ours(node) && draft.state.is_reachable(node)).collect();
+        if !lost.is_empty() {
+            let nodes = lost.into_iter().cloned().collect();
+            draft.emit(Event::NodesUnreachable { nodes });
+        }
+        return;
+    }
+    let named = || {
+        let found = instances.iter().filter_map(|seen| draft.state.instances.get(&seen.instance));
+        found.map(|instance| &instance.node).collect::<BTreeSet<_>>()
+    };
+    let back: Vec<EdgeNodeId> = match reach {
+        Reach::Whole => draft.state.unreachable().filter(|node| ours(node)).cloned().collect(),
+        Reach::Listed if draft.state.unreachable.is_empty() => Vec::new(),
+        Reach::Listed | Reach::Unreachable(_) => named()
+            .into_iter()
+            .filter(|node| ours(node) && !draft.state.is_reachable(node))
+            .cloned()
+            .collect(),
+    };
+    if !back.is_empty() {
+        draft.emit(Event::NodesReachable { nodes: back });
+    }
+}
+
+/// The instance, if it is this engine's to speak about.
+fn instance_of(state: &State, engine: &EngineName, id: &InstanceId) -> Option<Arc<Instance>> {
+    let instance = state.instances.get(id)?;
+    (state.engine_of(&instance.node) == Some(engine)).then(|| instance.clone())
+}
+
+/// What a report of everything does not name.
+fn unnamed(state: &State, engine: &EngineName, named: &BTreeSet<&InstanceId>) -> Vec<Arc<Instance>> {
+    let nodes = state.fleet().nodes.iter().filter(|node| node.engine == *engine);
+    let instances = nodes.flat_map(|node| state.instances_on(&node.id));
+    instances.filter(|instance| !named.contains(&instance.id)).cloned().collect()
+}
+
+/// Nothing of it is left. One that is being released is gone for good; one that is held comes again, because its
+/// engine still wants it.
+fn not_there(draft: &mut Draft, instance: &Arc<Instance>, touched: &mut Touched) {
+    if instance.is_held() {
+        here(draft, instance, &[], false);
+        return;
+    }
+    touched.apps.insert(instance.app.clone());
+    draft.emit(Event::InstanceGone { instance: instance.id.clone() });
+}
+
+/// Takes in how an instance is; a pod that is not named is not there.
+fn here(draft: &mut Draft, instance: &Instance, seen: &[PodObservation], ready: bool) {
+    let seen: BTreeMap<(&str, u32), &PodObservation> =
+        seen.iter().map(|pod| ((pod.workload.as_str(), pod.index), pod)).collect();
+    let mut pods = Vec::new();
+    for known in &instance.pods {
+        let now = match seen.get(&(known.workload.as_str(), known.index)) {
+            Some(pod) => Pod {
+                workload: known.workload.clone(),
+                index: known.index,
+                status: pod.status,
+                address: pod.address,
+                restarts: pod.restarts,
+                message: bounded(&pod.message),
+            },
+            None => Pod { status: PodStatus::Pending, address: None, ..known.clone() },
+        };
+        if now != *known {
+            pods.push(now);
+        }
+    }
+    if instance.unknown || instance.ready != ready || !pods.is_empty() {
+        draft.emit(Event::InstanceObserved { instance: instance.id.clone(), ready, pods });
+    }
+}
+
+/// An instance that can never run fails at once, while an operation waits for it (`decisions.md` §2.4). Outside
+/// of one it is held: nobody asked to take it away.
+fn give_up(draft: &mut Draft, instance: &Instance, reason: &str) {
+    let Some(operation) = draft.state.waiting_for(&instance.id).filter(|operation| operation.kind.adds())
+    else {
+        return;
+    };
+    let operation = operation.id.clone();
+    let item = draft.state.targets.get(&instance.id).and_then(|(_, at)| {
+        draft.state.operations.get(&operation)?.targets.get(*at).map(|target| target.item)
+    });
+    let instances = vec![ReleasedInstance { id: instance.id.clone(), item: item.unwrap_or(0) }];
+    let cause = ReleaseCause::Hopeless { reason: bounded(reason) };
+    draft.emit(Event::InstancesReleasing { operation, app: instance.app.clone(), cause, instances });
+}
+
+fn bounded(text: &str) -> String {
+    let mut end = text.len().min(MESSAGE_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

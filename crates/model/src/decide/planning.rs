@@ -1,0 +1,219 @@
+//! Turns a request to rescale into a plan, for `PlanRescaleApplication` and for the decision alike: so a plan is
+//! what would be executed on the same state. Changes nothing.
+
+use super::{check_revision, owned};
+use crate::application::{Application, Phase, ResourceAttribute};
+use crate::command::{Direction, Partial, RescaleApplication};
+use crate::id::{AppId, VersionName};
+use crate::operation::{AskedItem, SkippedItem};
+use crate::permit::Permit;
+use crate::placement::{
+    Excluded, FaultKind, PlaceRequest, ReleaseRequest, SelectorFault, pick_victims, place,
+};
+use crate::plan::Plan;
+use crate::refusal::Refusal;
+use crate::selector::{Level, SelectorItem};
+use crate::spec::{self, Resources};
+use crate::state::State;
+use std::sync::Arc;
+
+/// What RescaleApplication would do now, and what stands against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanAnswer {
+    pub plan: Plan,
+    /// Of the application: what `IfRevision` compares.
+    pub revision: u64,
+    /// Instances held now.
+    pub before: u32,
+    /// Instances held once it is done; equal to `before` when it would be refused.
+    pub after: u32,
+    /// Whether the call would be accepted.
+    pub fits: bool,
+    /// Why it would not: busy, shortage, too many.
+    pub blocked: Option<Refusal>,
+}
+
+/// Plans what RescaleApplication would do on this state.
+///
+/// # Errors
+/// A [`Refusal`] where the input itself is not sound: unknown application, revision or version, a selector that
+/// cannot be read, an engine that is down. What merely stands against it is in [`PlanAnswer::blocked`].
+pub fn plan(state: &State, permit: &Permit, request: &RescaleApplication) -> Result<PlanAnswer, Refusal> {
+    let application = owned(state, permit, &request.app)?;
+    let busy = check_idle(state, application).err();
+    check_revision(application, request.if_revision)?;
+    check_version(application, request)?;
+    let plan = rescale_plan(state, application, request)?;
+    let blocked = busy
+        .or_else(|| check_if_plan(&plan, request).err())
+        .or_else(|| check_fits(&plan, request.direction, request.partial).err());
+    let before = state.instances_of(&application.id).filter(|instance| instance.is_held()).count() as u32;
+    let after = match (blocked.is_some(), request.direction) {
+        (true, _) => before,
+        (false, Direction::Add) => before.saturating_add(plan.placed()),
+        (false, Direction::Del) => before.saturating_sub(plan.placed()),
+    };
+    Ok(PlanAnswer { revision: application.revision, before, after, fits: blocked.is_none(), blocked, plan })
+}
+
+/// The plan of a rescale, or why it is refused, in the order of `decisions.md` §3.
+pub(super) fn checked_plan(
+    state: &State,
+    application: &Arc<Application>,
+    request: &RescaleApplication,
+) -> Result<Plan, Refusal> {
+    check_idle(state, application)?;
+    check_revision(application, request.if_revision)?;
+    check_version(application, request)?;
+    let plan = rescale_plan(state, application, request)?;
+    check_if_plan(&plan, request)?;
+    check_fits(&plan, request.direction, request.partial)?;
+    Ok(plan)
+}
+
+/// The plan of a new application's first instances.
+pub(super) fn first_plan(
+    state: &State,
+    attributes: &ResourceAttribute,
+    level: Level,
+    items: &[SelectorItem],
+) -> Result<Plan, Refusal> {
+    let plan = add_plan(state, None, attributes, (level, items))?;
+    check_fits(&plan, Direction::Add, Partial::Refused)?;
+    Ok(plan)
+}
+
+/// What an instance of the application's spec takes.
+pub(super) fn resources_of(attributes: &ResourceAttribute) -> Result<Resources, Refusal> {
+    spec::resources(&attributes.instance_spec).ok_or_else(|| Refusal::Template {
+        path: "resourceAttribute.instanceSpec".into(),
+        text: format!("`{}` is not a known instance spec", attributes.instance_spec),
+    })
+}
+
+/// The version that an Add puts on its instances.
+pub(super) fn version_of<'a>(
+    application: &'a Application,
+    request: &'a RescaleApplication,
+) -> &'a VersionName {
+    request.to_version.as_ref().unwrap_or(&application.stable_version)
+}
+
+/// The items that are done, as they were asked.
+pub(super) fn asked(plan: &Plan, items: &[SelectorItem]) -> Vec<AskedItem> {
+    let done = plan.items.iter().filter(|item| item.shortage.is_none());
+    done.filter_map(|planned| {
+        let item = items.get(planned.index)?;
+        let (region_code, isp) = (item.region_code.clone(), item.isp.clone());
+        Some(AskedItem { item: planned.index, region_code, isp, wanted: planned.wanted })
+    })
+    .collect()
+}
+
+pub(super) fn skipped(plan: &Plan, direction: Direction) -> Vec<SkippedItem> {
+    let short = plan.items.iter().filter_map(|item| item.shortage.as_ref().map(|shortage| (item, shortage)));
+    short
+        .map(|(item, shortage)| {
+            let rest = item.wanted.saturating_sub(shortage.missing);
+            let reason = match direction {
+                Direction::Add => format!("room for {rest} of {}", item.wanted),
+                Direction::Del => format!("{rest} of {} exist", item.wanted),
+            };
+            SkippedItem { item: item.index, wanted: item.wanted, reason }
+        })
+        .collect()
+}
+
+fn check_idle(state: &State, application: &Application) -> Result<(), Refusal> {
+    let app = application.id.clone();
+    if let Some(operation) = application.operation.as_ref().and_then(|id| state.operations.get(id)) {
+        let (operation, action, deadline_at) =
+            (operation.id.clone(), operation.action.clone(), operation.deadline_at);
+        return Err(Refusal::Busy { app, operation, action, deadline_at });
+    }
+    match application.phase {
+        Phase::Deleting | Phase::DeleteFailed => Err(Refusal::BeingDeleted { app }),
+        Phase::Creating | Phase::Running | Phase::CreateFailed | Phase::Updating | Phase::UpdateFailed => {
+            Ok(())
+        }
+    }
+}
+
+/// `ToAppVersion` is ignored for a Del (ens-api.md §2.2).
+fn check_version(application: &Application, request: &RescaleApplication) -> Result<(), Refusal> {
+    let version = version_of(application, request);
+    if request.direction == Direction::Add && application.version(version).is_none() {
+        let known = application.versions.iter().map(|version| version.name.clone()).collect();
+        return Err(Refusal::UnknownVersion { app: application.id.clone(), version: version.clone(), known });
+    }
+    Ok(())
+}
+
+fn check_if_plan(plan: &Plan, request: &RescaleApplication) -> Result<(), Refusal> {
+    match &request.if_plan {
+        Some(asked) if *asked != plan.id => Err(Refusal::PlanChanged { plan: Box::new(plan.clone()) }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whole items that do not fit are skipped where that is allowed, unless nothing would be left (`decisions.md` §2.2).
+fn check_fits(plan: &Plan, direction: Direction, partial: Partial) -> Result<(), Refusal> {
+    let enough = match partial {
+        Partial::Refused => plan.fits(),
+        Partial::Allowed => plan.fits() || plan.placed() > 0,
+    };
+    match (enough, direction) {
+        (true, _) => Ok(()),
+        (false, Direction::Add) => Err(Refusal::Shortage { plan: Box::new(plan.clone()) }),
+        (false, Direction::Del) => Err(Refusal::TooMany { plan: Box::new(plan.clone()) }),
+    }
+}
+
+fn rescale_plan(
+    state: &State,
+    application: &Application,
+    request: &RescaleApplication,
+) -> Result<Plan, Refusal> {
+    let RescaleApplication { direction, level, selector, .. } = request;
+    match direction {
+        Direction::Add => add_plan(state, Some(&application.id), &application.resources, (*level, selector)),
+        Direction::Del => {
+            let request = ReleaseRequest {
+                app: &application.id,
+                stable_version: &application.stable_version,
+                level: *level,
+                items: selector,
+                // What cannot be reached may be released, last of all (`decisions.md` §1.8).
+                excluded: &Excluded::new(),
+            };
+            pick_victims(state, &request).map_err(|fault| refused(fault, selector))
+        }
+    }
+}
+
+fn add_plan(
+    state: &State,
+    app: Option<&AppId>,
+    attributes: &ResourceAttribute,
+    (level, items): (Level, &[SelectorItem]),
+) -> Result<Plan, Refusal> {
+    let excluded: Excluded = state
+        .unreachable()
+        .filter_map(|node| {
+            Some((node.clone(), format!("its engine `{}` cannot be reached", state.engine_of(node)?)))
+        })
+        .collect();
+    let spec = resources_of(attributes)?;
+    let strategy = attributes.strategy;
+    let request = PlaceRequest { app, spec, strategy, level, items, excluded: &excluded };
+    place(state, &request).map_err(|fault| refused(fault, items))
+}
+
+fn refused(fault: SelectorFault, items: &[SelectorItem]) -> Refusal {
+    let SelectorFault { index, kind, text } = fault;
+    let node = items.get(index).and_then(|item| item.region_code.as_deref());
+    match (kind, node) {
+        (FaultKind::Excluded, Some(node)) => Refusal::EngineDown { node: crate::id::EdgeNodeId::new(node) },
+        (FaultKind::Excluded, None) | (FaultKind::Content, _) => Refusal::Selector { index, text },
+    }
+}

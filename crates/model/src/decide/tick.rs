@@ -1,0 +1,117 @@
+//! What the passing of time changes (`decisions.md` §2.3, §2.7). At its deadline an operation that adds gives up
+//! what is not ready; one that releases goes on releasing. What cannot be reached is never released by a deadline.
+
+use super::draft::Draft;
+use super::ending;
+use crate::event::{Event, ReleaseCause, ReleasedInstance};
+use crate::id::{EdgeNodeId, EngineName, OperationId};
+use crate::operation::{Subject, TargetState};
+use crate::state::State;
+use crate::time::LogTime;
+use std::collections::BTreeSet;
+
+/// How long after a start deadlines wait for engines to report once.
+const GRACE_S: u32 = 10;
+
+/// Which engines have reported since the control loop started. Not part of the log: a restart begins anew.
+#[derive(Clone, Debug, Default)]
+pub struct Attendance {
+    started: LogTime,
+    reported: BTreeSet<EngineName>,
+    /// The grace is over and what came of it has been decided.
+    closed: bool,
+}
+
+impl Attendance {
+    pub fn new(started: LogTime) -> Self {
+        Self { started, reported: BTreeSet::new(), closed: false }
+    }
+
+    pub fn report(&mut self, engine: &EngineName) {
+        if !self.reported.contains(engine) {
+            self.reported.insert(engine.clone());
+        }
+    }
+
+    /// Once the grace is over and what came of it is decided, nobody is missed any more.
+    pub(crate) fn close_after(&mut self, now: LogTime) {
+        self.closed |= self.is_over(now);
+    }
+
+    fn end_of_grace(&self) -> LogTime {
+        self.started.plus_seconds(GRACE_S)
+    }
+
+    fn is_over(&self, now: LogTime) -> bool {
+        self.closed || now >= self.end_of_grace()
+    }
+
+    /// Engines that carry instances and have not said a word.
+    fn missing<'a>(&self, state: &'a State) -> BTreeSet<&'a EngineName> {
+        if self.closed {
+            return BTreeSet::new();
+        }
+        let carrying = state.used.keys().filter_map(|node| state.engine_of(node));
+        carrying.filter(|engine| !self.reported.contains(*engine)).collect()
+    }
+}
+
+/// When time alone changes something next. While an engine that carries instances is still to report, deadlines
+/// wait for it, all of them: they are seconds late at the most, and only after a start.
+pub(crate) fn next_due(state: &State, attendance: &Attendance) -> Option<LogTime> {
+    let deadline = state.deadlines.get_min().map(|(deadline, _)| *deadline);
+    if attendance.closed {
+        return deadline;
+    }
+    let grace = attendance.end_of_grace();
+    match deadline {
+        Some(deadline) if attendance.missing(state).is_empty() => Some(deadline.min(grace)),
+        Some(_) | None => Some(grace),
+    }
+}
+
+pub(crate) fn on(draft: &mut Draft, attendance: &Attendance) {
+    let now = draft.now.log;
+    let missing = attendance.missing(&draft.state);
+    if !missing.is_empty() {
+        if !attendance.is_over(now) {
+            return;
+        }
+        let carrying = draft.state.used.keys();
+        let silent =
+            |node: &&EdgeNodeId| draft.state.engine_of(node).is_some_and(|engine| missing.contains(engine));
+        let nodes: Vec<EdgeNodeId> = carrying.filter(silent).cloned().collect();
+        draft.emit(Event::NodesUnreachable { nodes });
+    }
+    let due: Vec<OperationId> = draft
+        .state
+        .deadlines
+        .iter()
+        .take_while(|(deadline, _)| *deadline <= now)
+        .map(|(_, operation)| operation.clone())
+        .collect();
+    for operation in due {
+        give_up_unready(draft, &operation);
+        ending::expire(draft, &operation);
+    }
+}
+
+/// Releases what an operation that adds still waits for; ready instances stay, and those that cannot be reached.
+fn give_up_unready(draft: &mut Draft, operation: &OperationId) {
+    let Some(found) = draft.state.operations.get(operation).filter(|found| found.kind.adds()) else { return };
+    let Subject::Application(app) = found.subject.clone();
+    let waiting = found.targets.iter().filter(|target| target.state == TargetState::Waiting);
+    let reachable = waiting.filter(|target| {
+        draft
+            .state
+            .instances
+            .get(&target.instance)
+            .is_some_and(|instance| instance.is_held() && !instance.unknown)
+    });
+    let instances: Vec<ReleasedInstance> =
+        reachable.map(|target| ReleasedInstance { id: target.instance.clone(), item: target.item }).collect();
+    if !instances.is_empty() {
+        let (operation, cause) = (operation.clone(), ReleaseCause::Deadline);
+        draft.emit(Event::InstancesReleasing { operation, app, cause, instances });
+    }
+}

@@ -1,0 +1,89 @@
+//! What engines should hold, read from the state: complete for one engine, or for the cells that changed.
+//! Decides nothing: an instance runs while it is held and is released while it is being released.
+
+use super::State;
+use crate::id::{AppId, EngineName, VersionName};
+use crate::instance::Instance;
+use crate::spec::{self, Resources};
+use crate::wanted::{
+    CellKey, CellTemplate, Coverage, Epoch, Wanted, WantedCell, WantedInstance, WantedWorkload,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Templates made so far: cells of one version share theirs.
+type Templates = BTreeMap<(AppId, VersionName), Arc<CellTemplate>>;
+
+impl State {
+    /// Everything that `engine` should hold: what is in none of these cells goes.
+    pub fn wanted_for(&self, engine: &EngineName, epoch: Epoch) -> Wanted {
+        let mut templates = Templates::new();
+        let cells = self
+            .cells
+            .keys()
+            .filter(|key| self.engine_of(&key.node) == Some(engine))
+            .map(|key| self.wanted_cell(key, &mut templates))
+            .collect();
+        Wanted { epoch, coverage: Coverage::Complete, cells }
+    }
+
+    /// What the engines of `cells` should hold in them; a cell that holds nothing any more is listed empty.
+    pub fn wanted_in(&self, cells: &BTreeSet<CellKey>, epoch: Epoch) -> BTreeMap<EngineName, Wanted> {
+        let mut templates = Templates::new();
+        let mut by_engine: BTreeMap<EngineName, Wanted> = BTreeMap::new();
+        for key in cells {
+            // A node that left the fleet carries nothing, so nobody has to be told.
+            let Some(engine) = self.engine_of(&key.node) else { continue };
+            let wanted = by_engine.entry(engine.clone()).or_insert_with(|| Wanted {
+                epoch,
+                coverage: Coverage::Listed,
+                cells: Vec::new(),
+            });
+            wanted.cells.push(self.wanted_cell(key, &mut templates));
+        }
+        by_engine
+    }
+
+    fn wanted_cell(&self, key: &CellKey, templates: &mut Templates) -> WantedCell {
+        let template = templates
+            .entry((key.app.clone(), key.version.clone()))
+            .or_insert_with(|| Arc::new(self.template(&key.app, &key.version)))
+            .clone();
+        let mut cell = WantedCell { key: key.clone(), template, run: Vec::new(), release: Vec::new() };
+        let ids = self.cells.get(key).into_iter().flatten();
+        for instance in ids.filter_map(|id| self.instances.get(id)) {
+            if instance.is_held() {
+                cell.run.push(wanted_instance(instance));
+            } else {
+                cell.release.push(instance.id.clone());
+            }
+        }
+        cell
+    }
+
+    /// Empty when the application is gone: its cells hold nothing then.
+    fn template(&self, app: &AppId, version: &VersionName) -> CellTemplate {
+        let application = self.applications.get(app);
+        let found = application
+            .and_then(|application| application.version(version).map(|found| (application, found)));
+        let Some((application, version)) = found else {
+            let (limits, workloads, pins) = (Resources::default(), Vec::new(), BTreeMap::new());
+            return CellTemplate { app_name: String::new(), limits, workloads, pins };
+        };
+        let workloads = version.workloads.iter().map(|workload| WantedWorkload {
+            name: workload.name.clone(),
+            pod_count: workload.pod_count,
+            containers: workload.containers.clone(),
+        });
+        CellTemplate {
+            app_name: application.meta.name.clone(),
+            limits: spec::resources(&application.resources.instance_spec).unwrap_or_default(),
+            workloads: workloads.collect(),
+            pins: version.pins.clone(),
+        }
+    }
+}
+
+fn wanted_instance(instance: &Instance) -> WantedInstance {
+    WantedInstance { id: instance.id.clone(), deployment: instance.deployment.clone() }
+}

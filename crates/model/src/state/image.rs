@@ -1,0 +1,128 @@
+//! The state as plain lists, for snapshots: only what cannot be derived. Indices are built anew, so an image of
+//! the state and the state itself are one and the same thing.
+
+use super::State;
+use super::apply::{cell_of, name_key};
+use super::memory::{Gone, TokenAnswer};
+use crate::application::Application;
+use crate::command::Nonce;
+use crate::fleet::Fleet;
+use crate::id::{AccountId, EdgeNodeId};
+use crate::instance::Instance;
+use crate::operation::{Operation, Subject, TargetState};
+use crate::time::{Now, WallTime};
+use crate::wanted::Epoch;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Image {
+    sequence: u64,
+    last: Now,
+    epoch: Epoch,
+    next_number: u64,
+    fleet: Arc<Fleet>,
+    unreachable: Vec<EdgeNodeId>,
+    applications: Vec<Arc<Application>>,
+    instances: Vec<Arc<Instance>>,
+    operations: Vec<Arc<Operation>>,
+    tokens: Vec<Token>,
+    nonces: Vec<Nonce>,
+    nonce_floors: Vec<(String, WallTime)>,
+    gone: Vec<Arc<Gone>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Token {
+    account: AccountId,
+    action: String,
+    token: String,
+    answer: Arc<TokenAnswer>,
+}
+
+impl Image {
+    pub(crate) fn of(state: &State) -> Self {
+        let tokens = state.memory.tokens.iter().map(|((account, (action, token)), answer)| Token {
+            account: account.clone(),
+            action: action.clone(),
+            token: token.clone(),
+            answer: answer.clone(),
+        });
+        let floors = state.nonce_floors().map(|(key_id, stamp)| (key_id.to_owned(), stamp));
+        Self {
+            sequence: state.sequence,
+            last: state.last,
+            epoch: state.epoch,
+            next_number: state.next_number,
+            fleet: state.fleet.clone(),
+            unreachable: state.unreachable.iter().cloned().collect(),
+            applications: state.applications.values().cloned().collect(),
+            instances: state.instances.values().cloned().collect(),
+            operations: state.operations.values().cloned().collect(),
+            tokens: tokens.collect(),
+            nonces: state.nonces().collect(),
+            nonce_floors: floors.collect(),
+            gone: state.memory.gone.values().cloned().collect(),
+        }
+    }
+
+    pub(crate) fn into_state(self) -> State {
+        let mut state = State {
+            sequence: self.sequence,
+            last: self.last,
+            epoch: self.epoch,
+            next_number: self.next_number,
+            unreachable: self.unreachable.into_iter().collect(),
+            ..State::default()
+        };
+        state.install(&self.fleet);
+        for application in self.applications {
+            state.apps_by_account.insert((application.account.clone(), application.id.clone()));
+            state.apps_by_name.insert(name_key(&application), application.id.clone());
+            state.applications.insert(application.id.clone(), application);
+        }
+        for instance in self.instances {
+            state.index(&cell_of(&instance), &instance);
+            state.instances.insert(instance.id.clone(), instance);
+        }
+        for operation in self.operations {
+            state.take_in(operation);
+        }
+        for Token { account, action, token, answer } in self.tokens {
+            state.memory.restore_token(account, (action, token), answer);
+        }
+        for nonce in self.nonces {
+            state.memory.restore_nonce(nonce);
+        }
+        state.memory.nonce_floors = self.nonce_floors.into_iter().collect();
+        for gone in self.gone {
+            state.memory.restore_gone(gone);
+        }
+        state
+    }
+}
+
+impl State {
+    /// Enters an operation wherever it is looked up; its instances are there already.
+    fn take_in(&mut self, operation: Arc<Operation>) {
+        let id = operation.id.clone();
+        let Subject::Application(app) = &operation.subject;
+        self.operations_by_account.insert((operation.account.clone(), operation.number), id.clone());
+        self.operations_by_app.insert((app.clone(), operation.number), id.clone());
+        if let Some(ended_at) = operation.ended_at {
+            self.memory.restore_ended(operation.account.clone(), id.clone(), ended_at);
+        } else {
+            self.deadlines.insert((operation.deadline, id.clone()));
+            for (at, target) in operation.targets.iter().enumerate() {
+                let awaited = match target.state {
+                    TargetState::Waiting | TargetState::Done => self.instances.contains_key(&target.instance),
+                    TargetState::GivenUp => false,
+                };
+                if awaited {
+                    self.targets.insert(target.instance.clone(), (id.clone(), at));
+                }
+            }
+        }
+        self.operations.insert(id, operation);
+    }
+}

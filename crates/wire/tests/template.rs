@@ -37,6 +37,10 @@ fn with(pointer: &str, value: Value) -> Value {
     template
 }
 
+fn inside(key: &str, value: Value) -> Value {
+    with(&format!("/workload/0/podSpec/containers/0/{key}"), value)
+}
+
 fn refusal(template: &Value) -> String {
     let error = Template::read(template).unwrap_err();
     assert_eq!(error.code.as_text(), "InvalidParameter");
@@ -93,11 +97,16 @@ fn a_container_is_read_whole() {
     assert_eq!(read.ports[1], Port { container_port: 53, protocol: "UDP" });
 }
 
+fn check(cases: &[(Value, &str)]) {
+    for (template, expected) in cases {
+        let refusal = refusal(template);
+        assert!(refusal.starts_with(expected), "expected: {expected}\n     got: {refusal}");
+    }
+}
+
 #[test]
-fn every_rule_refuses_by_path() {
-    const CONTAINER: &str = "/workload/0/podSpec/containers/0";
-    let inside = |key: &str, value: Value| with(&format!("{CONTAINER}/{key}"), value);
-    for (template, expected) in [
+fn rules_of_name_and_resources_refuse_by_path() {
+    check(&[
         (json!({}), "Template.appMetaData is required"),
         (with("/appMetaData", json!([])), "Template.appMetaData is not an object"),
         (with("/appMetaData/appName", json!(null)), "Template.appMetaData.appName is required"),
@@ -134,6 +143,12 @@ fn every_rule_refuses_by_path() {
             "Template.resourceAttribute.initConfig is not an object",
         ),
         (with("/resourceSelector", json!({})), "Template.resourceSelector is not an array"),
+    ]);
+}
+
+#[test]
+fn rules_of_workloads_refuse_by_path() {
+    check(&[
         (with("/workload", json!([])), "Template.workload is empty"),
         (with("/workload/0/name", json!("A")), "Template.workload[0].name `A` is not"),
         (with("/workload/0/podCount", json!(2)), "Template.workload[0] says podCount 2 and count 1"),
@@ -146,6 +161,12 @@ fn every_rule_refuses_by_path() {
             with("/workload/0/podSpec/containers", json!([])),
             "Template.workload[0].podSpec.containers is empty",
         ),
+    ]);
+}
+
+#[test]
+fn pod_spec_fields_that_are_not_understood_refuse_by_path() {
+    check(&[
         (
             with("/workload/0/podSpec/restartPolicy", json!("Never")),
             "Template.workload[0].podSpec.restartPolicy `Never` is not one of Always",
@@ -171,6 +192,12 @@ fn every_rule_refuses_by_path() {
             inside("comand", json!([])),
             "Template.workload[0].podSpec.containers[0].comand is not supported; did you mean command?",
         ),
+    ]);
+}
+
+#[test]
+fn rules_of_containers_refuse_by_path() {
+    check(&[
         (inside("image", json!("")), "Template.workload[0].podSpec.containers[0].image is empty"),
         (
             inside("args", json!(["a\0"])),
@@ -214,10 +241,7 @@ fn every_rule_refuses_by_path() {
             ),
             "Template.workload[0].serviceConfig.portsBindConfig.ports[0] has ranges of unequal length",
         ),
-    ] {
-        let refusal = refusal(&template);
-        assert!(refusal.starts_with(expected), "expected: {expected}\n     got: {refusal}");
-    }
+    ]);
 }
 
 #[test]

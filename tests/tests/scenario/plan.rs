@@ -14,24 +14,27 @@ async fn what_a_plan_says_is_what_a_rescale_does() {
     let site = Site::start(Engine::Simulated).unwrap();
     let client = site.client().unwrap();
     let app_id = site.create(&[]).await.unwrap();
-    let selectors = [
-        r#"[{"regionCode":"310100","count":5}]"#,
-        r#"[{"count":7}]"#,
-        r#"[{"regionCode":"100103","ispCode":"telecom","count":4},{"regionCode":"310100","ispCode":"cmcc","count":3}]"#,
-        r#"[{"regionCode":"cn-wuxi-telecom_unicom_cmcc-3","count":3}]"#,
+    let calls = [
+        ("Add", r#"[{"regionCode":"310100","count":5}]"#),
+        ("Add", r#"[{"count":7}]"#),
+        (
+            "Add",
+            r#"[{"regionCode":"100103","ispCode":"telecom","count":4},{"regionCode":"310100","ispCode":"cmcc","count":3}]"#,
+        ),
+        ("Add", r#"[{"regionCode":"cn-wuxi-telecom_unicom_cmcc-3","count":3}]"#),
+        ("Del", r#"[{"regionCode":"310100","count":2}]"#),
+        ("Del", r#"[{"regionCode":"cn-wuxi-telecom_unicom_cmcc-3","count":1},{"count":3}]"#),
+        ("Del", r#"[{"regionCode":"All","count":4}]"#),
     ];
 
-    for kind in ["Add", "Del"] {
-        for selector in selectors {
-            let parameters =
-                [("AppId", app_id.as_str()), ("RescaleType", kind), ("ResourceSelector", selector)];
-            let before = counts(&client, &app_id).await;
-            let plan = client.ask("PlanRescaleApplication", &parameters).await.unwrap();
-            client.ask("RescaleApplication", &parameters).await.unwrap();
-            client.settled(&app_id, SETTLED_AT_MOST).await.unwrap();
+    for (kind, selector) in calls {
+        let parameters = [("AppId", app_id.as_str()), ("RescaleType", kind), ("ResourceSelector", selector)];
+        let before = counts(&client, &app_id).await;
+        let plan = client.ask("PlanRescaleApplication", &parameters).await.unwrap();
+        client.ask("RescaleApplication", &parameters).await.unwrap();
+        client.settled(&app_id, SETTLED_AT_MOST).await.unwrap();
 
-            assert_eq!(counts(&client, &app_id).await, planned(before, &plan), "{kind} {selector}: {plan:#}");
-        }
+        assert_eq!(counts(&client, &app_id).await, planned(before, &plan), "{kind} {selector}: {plan:#}");
     }
 }
 

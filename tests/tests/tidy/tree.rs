@@ -13,6 +13,11 @@ pub(crate) struct Text {
 }
 
 impl Text {
+    /// Whether the whole file is for tests.
+    pub(crate) fn is_only_tests(&self) -> bool {
+        self.path.contains("tests/") || self.path.ends_with("tests.rs")
+    }
+
     /// The part before the first `#[cfg(test)]`: what runs in production.
     pub(crate) fn production(&self) -> impl Iterator<Item = (usize, &str)> {
         self.lines().take_while(|(_, line)| *line != "#[cfg(test)]")

@@ -2,7 +2,9 @@
 //! Must not decide placement or know about the wire; what it is told is [`Wanted`], what it says is an
 //! [`Observation`](ensemble_model::observation::Observation).
 
+pub mod any;
 pub mod embedded;
+pub mod simulated;
 
 use ensemble_model::id::InstanceId;
 use ensemble_model::time::WallTime;

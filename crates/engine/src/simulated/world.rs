@@ -1,0 +1,215 @@
+//! What a simulated engine believes to run, as a value: pure, without clock and channel. Times come in.
+
+use crate::Error;
+use ensemble_model::id::{EngineName, InstanceId};
+use ensemble_model::instance::PodStatus;
+use ensemble_model::observation::{InstanceObservation, Observation, PodObservation, Presence, Reach};
+use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Epoch, Wanted, WantedCell};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub struct World {
+    name: EngineName,
+    ready_after_ms: i64,
+    epoch: Epoch,
+    memory: Memory,
+    instances: HashMap<InstanceId, SimulatedInstance>,
+    cells: HashMap<CellKey, HashSet<InstanceId>>,
+    /// When which instance becomes ready.
+    due: BTreeSet<(i64, InstanceId)>,
+    /// Whose state has changed since it was last reported; one that is not there is reported as gone.
+    unreported: BTreeSet<InstanceId>,
+}
+
+/// Whether it has been told everything that is wanted, and has said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    /// Nothing is known of what should be here.
+    Empty,
+    /// What was wanted at first was taken over; the report of the whole is due.
+    Adopted,
+    Reported,
+}
+
+#[derive(Debug)]
+struct SimulatedInstance {
+    cell: CellKey,
+    template: Arc<CellTemplate>,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Starting { ready_at_ms: i64 },
+    Ready,
+}
+
+impl World {
+    pub fn new(name: EngineName, ready_after_ms: i64) -> Self {
+        Self {
+            name,
+            ready_after_ms,
+            epoch: Epoch::default(),
+            memory: Memory::Empty,
+            instances: HashMap::new(),
+            cells: HashMap::new(),
+            due: BTreeSet::new(),
+            unreported: BTreeSet::new(),
+        }
+    }
+
+    /// Makes what is wanted so. The first complete list is adopted as running already.
+    ///
+    /// # Errors
+    /// [`Error::StaleEpoch`] when an earlier call came from a later leader; nothing changes then.
+    pub fn converge(&mut self, wanted: Wanted, now_ms: i64) -> Result<(), Error> {
+        if wanted.epoch < self.epoch {
+            return Err(Error::StaleEpoch { offered: wanted.epoch.0, current: self.epoch.0 });
+        }
+        self.epoch = wanted.epoch;
+        let mut progress = match self.ready_after_ms {
+            0 => Progress::Ready,
+            after => Progress::Starting { ready_at_ms: now_ms.saturating_add(after) },
+        };
+        if wanted.coverage == Coverage::Complete {
+            if self.memory == Memory::Empty {
+                self.memory = Memory::Adopted;
+                progress = Progress::Ready;
+            }
+            self.drop_cells_not_in(&wanted.cells);
+        }
+        for cell in wanted.cells {
+            self.converge_cell(cell, progress);
+        }
+        Ok(())
+    }
+
+    /// Instances whose time has come become ready.
+    pub fn advance(&mut self, now_ms: i64) {
+        while let Some((at_ms, _)) = self.due.first() {
+            if *at_ms > now_ms {
+                break;
+            }
+            let Some((_, id)) = self.due.pop_first() else { break };
+            if let Some(instance) = self.instances.get_mut(&id) {
+                instance.progress = Progress::Ready;
+                self.unreported.insert(id);
+            }
+        }
+    }
+
+    /// When `advance` will next have something to do.
+    pub fn next_due_ms(&self) -> Option<i64> {
+        self.due.first().map(|(at_ms, _)| *at_ms)
+    }
+
+    /// What changed since the last report, `at_most` instances of it; everything the first time.
+    pub fn take_report(&mut self, at_most: usize) -> Option<Observation> {
+        if self.memory == Memory::Adopted {
+            self.memory = Memory::Reported;
+            // What is reported as there is said by the whole; what is gone is confirmed by name, after it.
+            self.unreported.retain(|id| !self.instances.contains_key(id));
+            let mut ids: Vec<InstanceId> = self.instances.keys().cloned().collect();
+            ids.sort_unstable();
+            return Some(self.observation(Reach::Whole, ids));
+        }
+        let mut ids = Vec::new();
+        while ids.len() < at_most {
+            let Some(id) = self.unreported.pop_first() else { break };
+            ids.push(id);
+        }
+        (!ids.is_empty()).then(|| self.observation(Reach::Listed, ids))
+    }
+
+    pub fn knows(&self, instance: &InstanceId) -> bool {
+        self.instances.contains_key(instance)
+    }
+
+    fn drop_cells_not_in(&mut self, listed: &[WantedCell]) {
+        let listed: HashSet<&CellKey> = listed.iter().map(|cell| &cell.key).collect();
+        let dropped: Vec<CellKey> = self.cells.keys().filter(|key| !listed.contains(key)).cloned().collect();
+        for key in dropped {
+            for id in self.cells.get(&key).cloned().unwrap_or_default() {
+                self.release(id);
+            }
+        }
+    }
+
+    fn converge_cell(&mut self, cell: WantedCell, progress: Progress) {
+        let wanted: HashSet<&InstanceId> = cell.run.iter().map(|instance| &instance.id).collect();
+        let here = self.cells.get(&cell.key).into_iter().flatten();
+        let unwanted: Vec<InstanceId> = here.filter(|id| !wanted.contains(id)).cloned().collect();
+        for id in unwanted.into_iter().chain(cell.release) {
+            self.release(id);
+        }
+        for instance in cell.run {
+            self.run(instance.id, &cell.key, &cell.template, progress);
+        }
+    }
+
+    fn run(&mut self, id: InstanceId, cell: &CellKey, template: &Arc<CellTemplate>, progress: Progress) {
+        if self.instances.get(&id).is_some_and(|known| known.cell == *cell) {
+            return;
+        }
+        // The same instance in another cell has got another version: it starts anew.
+        self.forget(&id);
+        if let Progress::Starting { ready_at_ms } = progress {
+            self.due.insert((ready_at_ms, id.clone()));
+        }
+        self.cells.entry(cell.clone()).or_default().insert(id.clone());
+        self.unreported.insert(id.clone());
+        let instance = SimulatedInstance { cell: cell.clone(), template: Arc::clone(template), progress };
+        self.instances.insert(id, instance);
+    }
+
+    /// Confirmed also when nothing of it is found.
+    fn release(&mut self, id: InstanceId) {
+        self.forget(&id);
+        self.unreported.insert(id);
+    }
+
+    fn forget(&mut self, id: &InstanceId) {
+        let Some(instance) = self.instances.remove(id) else { return };
+        if let Progress::Starting { ready_at_ms } = instance.progress {
+            self.due.remove(&(ready_at_ms, id.clone()));
+        }
+        if let Some(cell) = self.cells.get_mut(&instance.cell) {
+            cell.remove(id);
+            if cell.is_empty() {
+                self.cells.remove(&instance.cell);
+            }
+        }
+    }
+
+    fn observation(&self, reach: Reach, ids: Vec<InstanceId>) -> Observation {
+        let instances = ids
+            .into_iter()
+            .map(|id| InstanceObservation { presence: self.presence(&id), instance: id })
+            .collect();
+        Observation { engine: self.name.clone(), epoch: self.epoch, reach, instances }
+    }
+
+    fn presence(&self, id: &InstanceId) -> Presence {
+        let Some(instance) = self.instances.get(id) else { return Presence::Gone };
+        let (status, ready) = match instance.progress {
+            Progress::Starting { .. } => (PodStatus::Starting, false),
+            Progress::Ready => (PodStatus::Running, true),
+        };
+        let pods = instance
+            .template
+            .workloads
+            .iter()
+            .flat_map(|workload| (0..workload.pod_count).map(move |index| (workload, index)))
+            .map(|(workload, index)| PodObservation {
+                workload: workload.name.clone(),
+                index,
+                status,
+                address: None,
+                restarts: 0,
+                message: String::new(),
+            })
+            .collect();
+        Presence::Here { pods, ready, hopeless: None }
+    }
+}

@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod container_spec;
 pub mod image;
 pub mod kernel;
+pub mod network;
 pub mod pod;
 pub mod record;
 pub mod seccomp;

@@ -8,5 +8,6 @@ pub mod kernel;
 pub mod network;
 pub mod pod;
 pub mod record;
+pub mod rootfs;
 pub mod seccomp;
 pub mod shim;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ensemble_model::id::Digest;
 
-use super::unpack;
+use super::layer;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -34,8 +34,10 @@ pub enum Error {
     Layer {
         digest: Digest,
         #[source]
-        source: unpack::Error,
+        source: layer::Error,
     },
+    #[error("the image cannot run as `{user}`: {reason}")]
+    User { user: String, reason: &'static str },
     #[error("image `{digest}` is not in the store")]
     NotInStore { digest: Digest },
     #[error("could not read `{path}`")]
@@ -67,6 +69,7 @@ impl Error {
             | Self::NoSuchBlob { .. }
             | Self::Damaged { .. }
             | Self::Refused { .. }
+            | Self::User { .. }
             | Self::NotInStore { .. } => true,
             Self::Layer { source, .. } => source.is_hopeless(),
             Self::Read { .. } | Self::Write { .. } => false,

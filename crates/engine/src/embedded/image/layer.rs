@@ -12,13 +12,65 @@ use super::digest::Hashing;
 use super::lower::Lower;
 use super::manifest::{Compression, Descriptor};
 use super::tarball::Source;
-use super::unpack::{self, Error, Limits, Unpacked};
+use super::unpack::{self, Unpacked};
 
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const BUFFER: usize = 128 << 10;
 /// Largest window of a zstd stream, as a power of two: memory that the stream can make us take.
 const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// Bounds on what an image may unpack to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one layer's tar stream.
+    pub layer_bytes: u64,
+    /// Bytes of all layers of one image.
+    pub image_bytes: u64,
+    /// Files and directories of one layer, those that it only implies included.
+    pub entries: u64,
+    /// Unpacked bytes for each packed one, once a layer is larger than [`Limits::ratio_from`].
+    pub ratio: u64,
+    /// Unpacked bytes below which the ratio does not matter.
+    pub ratio_from: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            layer_bytes: 16 << 30,
+            image_bytes: 32 << 30,
+            entries: 1_000_000,
+            ratio: 400,
+            ratio_from: 64 << 20,
+        }
+    }
+}
+
+/// Why a layer was not unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("it is no sound archive: {0}")]
+    Malformed(&'static str),
+    #[error("entry {number} of it is refused: {reason}")]
+    Refused { number: u64, reason: &'static str },
+    #[error("it unpacks to more than {limit} {unit}")]
+    TooLarge { limit: u64, unit: &'static str },
+    #[error("could not read it")]
+    Read(#[source] io::Error),
+    #[error("could not write what it holds")]
+    Write(#[source] io::Error),
+}
+
+impl Error {
+    /// See [`super::Error::is_hopeless`].
+    pub fn is_hopeless(&self) -> bool {
+        match self {
+            Self::Malformed(_) | Self::Refused { .. } | Self::TooLarge { .. } => true,
+            Self::Read(_) | Self::Write(_) => false,
+        }
+    }
+}
 
 /// A layer as manifest and config describe it together.
 pub(super) struct Layer {

@@ -13,14 +13,17 @@ mod manifest;
 mod platform;
 mod reference;
 #[cfg(test)]
+#[path = "tests/sample.rs"]
 pub(crate) mod sample;
 mod store;
 mod tarball;
 mod tree;
 mod unpack;
+mod user;
 
 pub use config::{ImageConfig, working_dir};
 pub use error::Error;
+pub use layer::{Error as LayerError, Limits};
 pub use reference::{ImageReference, OciReference};
 pub use store::{Image, ImageStore};
-pub use unpack::Limits;
+pub use user::{Identity, lookup_user};

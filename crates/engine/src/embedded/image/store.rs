@@ -363,5 +363,5 @@ fn sync_directory_of(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "store_tests.rs"]
+#[path = "tests/store.rs"]
 mod tests;

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -182,6 +183,26 @@ pub(super) fn remove(parent: &impl AsFd, name: &[u8]) -> Result<(), Fault> {
         }
     }
     Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+}
+
+/// A new file; whatever had its name must be gone.
+pub(super) fn create(parent: &impl AsFd, name: &[u8]) -> Result<File, Fault> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))?))
+}
+
+/// Whether two names in two directories are one and the same.
+pub(super) fn is_same_entry(
+    one: &OwnedFd,
+    name: &[u8],
+    other: &OwnedFd,
+    other_name: &[u8],
+) -> Result<bool, Fault> {
+    if name != other_name {
+        return Ok(false);
+    }
+    let (one, other) = (rustix::fs::fstat(one)?, rustix::fs::fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
 /// Hides what lower layers have under this name, in the way overlay reads it.

@@ -1,5 +1,5 @@
 //! Turns one layer's tar stream into a directory that overlay can use as a lower layer. The stream is hostile
-//! and we are root: every rule of runtime.md §8 is here or in `tree.rs`, and has a test in `unpack_tests.rs`.
+//! and we are root: every rule of runtime.md §8 is here or in `tree.rs`, and has a test in `tests/unpack.rs`.
 //! Must not look at digests or compression; `layer.rs` does.
 
 use std::fs::File;
@@ -7,10 +7,10 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Mode, XattrFlags};
 use rustix::io::Errno;
 
-use super::layer;
+use super::layer::{self, Error, Limits};
 use super::lower::{self, Lower};
 use super::tarball::{self, Entry, Kind, PATH_LIMIT, Source, Tarball};
 use super::tree::{self, Attributes, DEPTH_LIMIT, Directory, Fault, Tree};
@@ -25,58 +25,6 @@ const XATTRS_LIMIT: usize = 64 << 10;
 const DIRECTORY_NAMES_LIMIT: usize = 256 << 20;
 /// What a directory gets that no layer describes.
 const UNDESCRIBED: Attributes = Attributes { uid: 0, gid: 0, mode: 0o755, modified: 0 };
-
-/// Bounds on what an image may unpack to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of one layer's tar stream.
-    pub layer_bytes: u64,
-    /// Bytes of all layers of one image.
-    pub image_bytes: u64,
-    /// Files and directories of one layer, those that it only implies included.
-    pub entries: u64,
-    /// Unpacked bytes for each packed one, once a layer is larger than [`Limits::ratio_from`].
-    pub ratio: u64,
-    /// Unpacked bytes below which the ratio does not matter.
-    pub ratio_from: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            layer_bytes: 16 << 30,
-            image_bytes: 32 << 30,
-            entries: 1_000_000,
-            ratio: 400,
-            ratio_from: 64 << 20,
-        }
-    }
-}
-
-/// Why a layer was not unpacked.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("it is no sound archive: {0}")]
-    Malformed(&'static str),
-    #[error("entry {number} of it is refused: {reason}")]
-    Refused { number: u64, reason: &'static str },
-    #[error("it unpacks to more than {limit} {unit}")]
-    TooLarge { limit: u64, unit: &'static str },
-    #[error("could not read it")]
-    Read(#[source] io::Error),
-    #[error("could not write what it holds")]
-    Write(#[source] io::Error),
-}
-
-impl Error {
-    /// See [`super::Error::is_hopeless`].
-    pub fn is_hopeless(&self) -> bool {
-        match self {
-            Self::Malformed(_) | Self::Refused { .. } | Self::TooLarge { .. } => true,
-            Self::Read(_) | Self::Write(_) => false,
-        }
-    }
-}
 
 /// What became of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,7 +136,7 @@ impl Work<'_> {
             Kind::Directory => self.make_directory(parent, name, attributes, entry)?,
             Kind::Regular => {
                 tree::remove(&parent.descriptor, &name)?;
-                let file = create(&parent, &name)?;
+                let file = tree::create(&parent.descriptor, &name)?;
                 copy(data, &file)?;
                 set_xattrs(&file, entry)?;
                 tree::set_attributes(&file, attributes)?;
@@ -292,7 +240,7 @@ impl Work<'_> {
         if let Some(directory) = self.tree.existing(&target)? {
             match tree::kind_at(&directory, &last)? {
                 Some(FileType::RegularFile) => {
-                    if is_same_entry(&directory, &last, &parent.descriptor, name)? {
+                    if tree::is_same_entry(&directory, &last, &parent.descriptor, name)? {
                         return Ok(());
                     }
                     tree::remove(&parent.descriptor, name)?;
@@ -330,7 +278,7 @@ impl Work<'_> {
         }
         let mut source = found.open_regular().map_err(Fault::Write)?;
         tree::remove(&parent.descriptor, name)?;
-        let mut file = create(parent, name)?;
+        let mut file = tree::create(&parent.descriptor, name)?;
         io::copy(&mut source, &mut file).map_err(Fault::Write)?;
         Ok(tree::set_attributes(&file, attributes_of(&found.stat))?)
     }
@@ -413,11 +361,6 @@ fn fresh_directory(parent: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Fault> {
     Ok(made)
 }
 
-fn create(parent: &Directory, name: &[u8]) -> Result<File, Fault> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(File::from(rustix::fs::openat(&parent.descriptor, name, flags, Mode::from_raw_mode(0o600))?))
-}
-
 /// Copies an entry's data, keeping faults of the stream apart from those of the disk.
 fn copy(mut data: impl Read, mut file: &File) -> Result<(), Trouble> {
     let mut buffer = vec![0; 64 << 10];
@@ -450,14 +393,6 @@ fn set_xattrs(file: &impl AsFd, entry: &Entry) -> Result<(), Fault> {
     Ok(())
 }
 
-fn is_same_entry(one: &OwnedFd, name: &[u8], other: &OwnedFd, other_name: &[u8]) -> Result<bool, Fault> {
-    if name != other_name {
-        return Ok(false);
-    }
-    let (one, other) = (rustix::fs::fstat(one)?, rustix::fs::fstat(other)?);
-    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
-}
-
 #[cfg(test)]
-#[path = "unpack_tests.rs"]
+#[path = "tests/unpack.rs"]
 mod tests;

@@ -73,4 +73,21 @@ pub struct EnsRegion {
     pub ens_region_id: String,
     pub name: String,
     pub province: String,
+    /// From here on ours, beside the published shape: SDKs leave it alone, our command line shows it. Empty for a nameless carrier.
+    pub isps: Vec<String>,
+    /// The node's own district and those above it, narrowest first.
+    pub districts: Vec<String>,
+    pub capacity: Resources,
+    /// By all accounts.
+    pub used: Resources,
+    /// Of all accounts, those being released included.
+    pub instances: usize,
+    pub engine: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Resources {
+    pub vcpu: u32,
+    pub memory_mib: u64,
 }

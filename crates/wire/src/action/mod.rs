@@ -70,6 +70,7 @@ const REQUEST_ID: Member = Member::text("RequestId", "AAE90880-4970-4D81-A534-A6
 const OPERATION: &[Member] = &[
     Member::text("OperationId", "AAE90880-4970-4D81-A534-A6C0F3631F74"),
     Member::text("Action", "RescaleApplication"),
+    Member::text("RescaleType", "Add"),
     Member::text("AppId", "474bdef0-d149-4695-abfb-52912d9143f0"),
     Member::integer("Revision", "7"),
     Member::text("Principal", "1234567890123456"),

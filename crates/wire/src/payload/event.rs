@@ -1,6 +1,5 @@
 //! Server-sent events of Watch (`decisions.md` §5): what each `event` carries, and the frame it travels in.
 
-use super::application::Device;
 use super::operation::Operation;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -27,7 +26,24 @@ pub struct Instance {
     pub isp_code: String,
     /// `Gone` once it is no more.
     pub instance_status: String,
-    pub devices: Vec<Device>,
+    /// `2026-11-24 20:01:02`, UTC.
+    pub create_time: String,
+    pub pods: Vec<Pod>,
+}
+
+/// A device with what its documented shape has no room for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Pod {
+    /// The device name.
+    pub name: String,
+    pub workload: String,
+    pub index: u32,
+    pub status: String,
+    pub address: Option<String>,
+    pub restarts: u32,
+    /// Last exit or cause; empty when all is well.
+    pub message: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,8 @@ pub struct Operation {
     pub operation_id: String,
     /// The API action: `RescaleApplication`.
     pub action: String,
+    /// `Add` or `Del`, of a RescaleApplication.
+    pub rescale_type: Option<String>,
     pub app_id: String,
     pub revision: u64,
     pub principal: String,

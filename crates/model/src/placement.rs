@@ -19,6 +19,7 @@ use crate::state::State;
 use ring::digest;
 use std::collections::BTreeMap;
 
+pub(crate) use scope::CARRIERS;
 use scope::{Chains, ScopedItem, resolve};
 
 /// Edge nodes that take nothing at the moment, with the reason in words: ``its engine `here` is down``.

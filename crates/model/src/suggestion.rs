@@ -1,5 +1,7 @@
 //! "Did you mean": the known name nearest to one that is not known. Knows nothing about what the names are.
 
+use std::cmp::Reverse;
+
 /// A name longer than this is no typing mistake, and comparing it would cost more than it helps.
 const LONGEST: usize = 64;
 
@@ -15,8 +17,13 @@ pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .filter(|candidate| candidate.len().abs_diff(wrong.len()) <= bound)
         .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance <= bound && *distance < candidate.chars().count())
-        .min_by_key(|(distance, _)| *distance)
+        .min_by_key(|(distance, candidate)| (*distance, Reverse(shared_start(&lower, candidate))))
         .map(|(_, candidate)| candidate)
+}
+
+/// How many characters both begin with: mistakes are made at the end more often than at the start.
+fn shared_start(lower: &str, candidate: &str) -> usize {
+    lower.chars().zip(candidate.to_lowercase().chars()).take_while(|(a, b)| a == b).count()
 }
 
 /// `; did you mean `x`?` where there is something near, else nothing: to be put behind a message.
@@ -39,12 +46,13 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_suggested_and_a_far_one_is_not() {
-        let known = ["cn-shanghai-cmcc", "cn-shanghai-cmcc-4", "tr-Istanbul-1", "cmcc"];
+        let known = ["cn-shanghai-cmcc", "cn-shanghai-cmcc-4", "tr-Istanbul-1", "cmcc", "131000", "310000"];
         for (wrong, expected) in [
             ("cn-shanghai-cmc", Some("cn-shanghai-cmcc")),
             ("cn-shanghia-cmcc", Some("cn-shanghai-cmcc")),
             ("TR-ISTANBUL-1", Some("tr-Istanbul-1")),
             ("cmc", Some("cmcc")),
+            ("31000", Some("310000")),
             ("mars", None),
             ("", None),
         ] {

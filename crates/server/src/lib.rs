@@ -3,8 +3,20 @@
 
 #![forbid(unsafe_code)]
 
+mod action;
+mod clock;
+pub mod control;
 pub mod credentials;
 pub mod data_dir;
+pub mod engines;
+mod gateway;
 pub mod high_water;
+mod mailbox;
 mod random;
+mod signals;
+pub mod start;
 pub mod store;
+mod view;
+mod watch;
+
+pub use start::{EngineChoice, Error, FleetChoice, Options, Phase, Ready, serve, serve_until};

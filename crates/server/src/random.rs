@@ -18,6 +18,11 @@ pub(crate) fn text(alphabet: &[u8], count: usize) -> String {
     text
 }
 
+/// A seed for what decides.
+pub(crate) fn seed() -> u64 {
+    u64::from_le_bytes(bytes())
+}
+
 fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).expect("the kernel's random source answers once it is seeded");

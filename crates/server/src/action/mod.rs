@@ -1,0 +1,150 @@
+//! One file per action: from its typed request to its answer. Reads look at a snapshot of the state, writes build
+//! a command and wait until it is durable; every one of them holds a permit.
+//! Must not decide, and must not know HTTP: `gateway` calls [`call`] and renders what comes back.
+
+mod create_application;
+mod describe_operation;
+pub(crate) mod refusal;
+mod rescale_application;
+mod watch;
+
+use crate::control::Control;
+use crate::engines::Engines;
+use crate::gateway::listen::Phase;
+use crate::random;
+use bytes::Bytes;
+use ensemble_model::command::{Accepted, Change, ClientToken, Command, Nonce, RequestFacts};
+use ensemble_model::id::{Digest, OperationId};
+use ensemble_model::permit::Permit;
+use ensemble_model::state::State;
+use ensemble_wire::action as wire;
+use ensemble_wire::catalog::Action;
+use ensemble_wire::error::{Code, Error, Reason};
+use ensemble_wire::parameters::Parameters;
+use futures_util::Stream;
+use serde::Serialize;
+use serde_json::Value;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// Server-sent events, framed.
+pub(crate) type EventStream = Pin<Box<dyn Stream<Item = Result<Bytes, Infallible>> + Send>>;
+
+/// What an action answers.
+pub(crate) enum Answer {
+    /// The members of the body, RequestId among them.
+    Whole(Value),
+    Events(EventStream),
+}
+
+/// What all actions share.
+pub(crate) struct Services {
+    pub(crate) control: Control,
+    pub(crate) engines: Engines,
+    /// Streams end when the server drains.
+    pub(crate) phase: tokio::sync::watch::Receiver<Phase>,
+}
+
+/// One call, as far as it is the same for every action.
+pub(crate) struct Context {
+    pub(crate) services: Arc<Services>,
+    /// Becomes the operation's id when a write is accepted.
+    pub(crate) request_id: String,
+    pub(crate) action: &'static Action,
+    pub(crate) source: IpAddr,
+    pub(crate) nonce: Nonce,
+    /// As called, defaults filled in; for the history.
+    pub(crate) parameters: Value,
+}
+
+/// Calls the action that `context` names. The form is checked before the permission is asked for
+/// (`decisions.md` §3), so the permit comes as a result that each handler's line opens after reading its request.
+pub(crate) async fn call(
+    context: Context,
+    permit: Result<Permit, Error>,
+    parameters: &Parameters,
+) -> Result<Answer, Error> {
+    match context.action.name {
+        "CreateApplication" => {
+            let request = wire::create_application::Request::read(parameters)?;
+            create_application::handle(&context, permit?, request).await
+        }
+        "DescribeOperation" => {
+            let request = wire::describe_operation::Request::read(parameters)?;
+            describe_operation::handle(&context, permit?, request).await
+        }
+        "Watch" => {
+            let request = wire::watch::Request::read(parameters)?;
+            watch::handle(&context, permit?, request).await
+        }
+        "RescaleApplication" => {
+            let request = wire::rescale_application::Request::read(parameters)?;
+            rescale_application::handle(&context, permit?, request).await
+        }
+        name => Err(Error::action_not_found(name)),
+    }
+}
+
+impl Answer {
+    pub(crate) fn of(response: &impl Serialize) -> Self {
+        Self::Whole(serde_json::to_value(response).expect("our answers are text, numbers, lists and objects"))
+    }
+}
+
+impl Context {
+    /// The newest durable state.
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.services.control.state()
+    }
+
+    /// Sends a change to the control loop and waits until it is durable.
+    ///
+    /// # Errors
+    /// The refusal in the API's words, or `ServiceUnavailable`.
+    pub(crate) async fn submit(
+        &self,
+        permit: Permit,
+        change: Change,
+        client_token: Option<ClientToken>,
+    ) -> Result<Accepted, Error> {
+        let command = Command {
+            permit,
+            request: RequestFacts {
+                request_id: OperationId::new(self.request_id.clone()),
+                action: self.action.name.to_owned(),
+                source: self.source.to_string(),
+                parameters: self.parameters.clone(),
+                client_token,
+                nonce: Some(self.nonce.clone()),
+            },
+            seed: random::seed(),
+            change,
+        };
+        match self.services.control.submit(command).await {
+            Ok(decided) => decided.map_err(refusal::to_wire),
+            Err(unavailable) => {
+                Err(Error::new(Code::ServiceUnavailable).with_detail(unavailable.to_string()))
+            }
+        }
+    }
+}
+
+/// The token with a digest of everything else that was asked, so that its reuse for another call is seen.
+fn client_token(context: &Context, token: Option<&str>) -> Option<ClientToken> {
+    let token = token?.to_owned();
+    let mut others = context.parameters.clone();
+    if let Some(members) = others.as_object_mut() {
+        members.shift_remove("ClientToken");
+    }
+    let digest = ring::digest::digest(&ring::digest::SHA256, others.to_string().as_bytes());
+    let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(ClientToken { token, fingerprint: Digest::new(format!("sha256:{hex}")) })
+}
+
+/// An unknown OperationId answers as an unknown AppId does (`decisions.md` §2.12).
+fn unknown_operation(id: &OperationId) -> Error {
+    let detail = format!("There is no operation {id} in this account; ListOperations shows those there are.");
+    Error::interface_error(Reason::UnknownOperation, detail)
+}

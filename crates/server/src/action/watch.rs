@@ -1,0 +1,29 @@
+//! Watch, ours: an application or an operation as it changes (`decisions.md` §5). What is sent is chosen by
+//! `crate::watch`.
+
+use super::{Answer, Context};
+use crate::watch::{Subject, stream};
+use ensemble_model::id::{AppId, OperationId};
+use ensemble_model::permit::Permit;
+use ensemble_wire::action::watch::{Request, Subject as Asked};
+use ensemble_wire::error::Error;
+
+pub(super) async fn handle(context: &Context, permit: Permit, request: Request) -> Result<Answer, Error> {
+    let state = context.state();
+    let account = state.account(&permit);
+    let subject = match request.subject {
+        Asked::Application(id) => {
+            let app = AppId::new(id);
+            account.application(&app).ok_or_else(|| Error::unknown_application(app.as_str()))?;
+            Subject::Application(app)
+        }
+        Asked::Operation(id) => {
+            let operation = OperationId::new(id);
+            account.operation(&operation).ok_or_else(|| super::unknown_operation(&operation))?;
+            Subject::Operation(operation)
+        }
+    };
+    let services = &context.services;
+    let events = stream(services.control.clone(), permit, subject, request.since, services.phase.clone());
+    Ok(Answer::Events(Box::pin(events)))
+}

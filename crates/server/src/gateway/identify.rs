@@ -1,0 +1,59 @@
+//! From what HTTP brought to who claims to call what. The rules are `ensemble_wire::signature`'s; here is only the
+//! way from hyper's types to them. Must keep header values as they were sent: they are signed.
+
+use super::{BODY_BYTES_AT_MOST, BodyFault, Received};
+use ensemble_wire::catalog;
+use ensemble_wire::error::{Code, Error};
+use ensemble_wire::signature::{self, Claim};
+use hyper::{HeaderMap, header};
+use jiff::Timestamp;
+
+/// Names in lower case, values as received.
+pub(super) fn header_pairs(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+}
+
+pub(super) fn request<'a>(
+    received: &'a Received,
+    headers: &'a [(&'a str, &'a [u8])],
+) -> signature::Request<'a> {
+    signature::Request {
+        method: &received.method,
+        path: &received.path,
+        raw_query: &received.query,
+        headers,
+        body: received.body.as_deref().unwrap_or_default(),
+    }
+}
+
+/// # Errors
+/// Everything up to the signature method in the table of gateway.md §4.2, a path that no action is called at, and
+/// a body that did not come.
+pub(super) fn identify(
+    received: &Received,
+    request: &signature::Request<'_>,
+    now: Timestamp,
+) -> Result<Claim, Error> {
+    if !matches!(request.method, "GET" | "POST") {
+        return Err(Error::new(Code::UnsupportedHttpMethod));
+    }
+    match received.body {
+        Ok(_) => {}
+        Err(BodyFault::TooLarge) => return Err(Error::body_too_large(BODY_BYTES_AT_MOST)),
+        Err(BodyFault::TooSlow) => return Err(Error::invalid("the body did not arrive within 30 seconds")),
+        Err(BodyFault::Broken) => {
+            return Err(Error::invalid("the body ended early or its framing is broken"));
+        }
+    }
+    if !catalog::ACTIONS.iter().any(|action| action.path == received.path) && received.path != "/" {
+        let detail = format!("No action is called at {}; all are at /.", received.path);
+        return Err(Error::new(Code::ActionNotFound).with_detail(detail));
+    }
+    signature::identify(request, now)
+}
+
+/// The Host header as it was sent, with port and, from some clients, a scheme.
+pub(super) fn host(headers: &HeaderMap) -> String {
+    let value = headers.get(header::HOST).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    value.unwrap_or_default().into_owned()
+}

@@ -1,0 +1,160 @@
+//! What an engine still has to be told: wishes merged by cell, so that a slow engine gets the newest one of each
+//! cell and the queue never holds more than there are cells.
+//! Must not drop a cell: a wish that was taken and not delivered is put back under whatever came since.
+
+use ensemble_model::wanted::{CellKey, Coverage, Epoch, Wanted, WantedCell};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::Notify;
+
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    pending: Mutex<Option<Pending>>,
+    filled: Notify,
+}
+
+struct Pending {
+    epoch: Epoch,
+    coverage: Coverage,
+    cells: BTreeMap<CellKey, WantedCell>,
+}
+
+impl Mailbox {
+    /// Adds a newer wish.
+    pub(crate) fn put(&self, wanted: Wanted) {
+        let mut pending = self.lock();
+        let newer = Pending::from(wanted);
+        *pending = Some(match pending.take() {
+            Some(older) => older.under(newer),
+            None => newer,
+        });
+        self.filled.notify_one();
+    }
+
+    /// Gives back a wish that could not be delivered; what came since is newer.
+    pub(crate) fn put_back(&self, wanted: Wanted) {
+        let mut pending = self.lock();
+        let older = Pending::from(wanted);
+        *pending = Some(match pending.take() {
+            Some(newer) => older.under(newer),
+            None => older,
+        });
+        self.filled.notify_one();
+    }
+
+    /// Waits for a wish and takes all of it.
+    pub(crate) async fn take(&self) -> Wanted {
+        loop {
+            // `notify_one` leaves a permit when nobody waits, so a wish put between the two lines wakes this.
+            if let Some(pending) = self.lock().take() {
+                return pending.into();
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Pending>> {
+        // Nothing inside can panic half way.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pending {
+    fn under(mut self, newer: Self) -> Self {
+        match newer.coverage {
+            Coverage::Complete => newer,
+            Coverage::Listed => {
+                self.cells.extend(newer.cells);
+                Self { epoch: newer.epoch, ..self }
+            }
+        }
+    }
+}
+
+impl From<Wanted> for Pending {
+    fn from(wanted: Wanted) -> Self {
+        let cells = wanted.cells.into_iter().map(|cell| (cell.key.clone(), cell)).collect();
+        Self { epoch: wanted.epoch, coverage: wanted.coverage, cells }
+    }
+}
+
+impl From<Pending> for Wanted {
+    fn from(pending: Pending) -> Self {
+        let cells = pending.cells.into_values().collect();
+        Self { epoch: pending.epoch, coverage: pending.coverage, cells }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ensemble_model::id::{AppId, EdgeNodeId, InstanceId, Isp, VersionName};
+    use ensemble_model::spec::Resources;
+    use ensemble_model::wanted::{CellTemplate, WantedInstance};
+    use std::sync::Arc;
+
+    fn wanted(coverage: Coverage, epoch: u64, cells: &[(&str, usize)]) -> Wanted {
+        let cells = cells.iter().map(|(app, count)| WantedCell {
+            key: CellKey {
+                app: AppId::new(*app),
+                version: VersionName::new("v1"),
+                node: EdgeNodeId::new("node"),
+                isp: Isp::new("cmcc"),
+            },
+            template: Arc::new(CellTemplate {
+                app_name: (*app).to_owned(),
+                limits: Resources::default(),
+                workloads: Vec::new(),
+                pins: BTreeMap::new(),
+            }),
+            run: (0..*count)
+                .map(|index| WantedInstance {
+                    id: InstanceId::new(format!("i-{index}")),
+                    deployment: "abcdefgh".into(),
+                })
+                .collect(),
+            release: Vec::new(),
+        });
+        Wanted { epoch: Epoch(epoch), coverage, cells: cells.collect() }
+    }
+
+    fn counts(wanted: &Wanted) -> Vec<(&str, usize)> {
+        wanted.cells.iter().map(|cell| (cell.key.app.as_str(), cell.run.len())).collect()
+    }
+
+    #[tokio::test]
+    async fn the_newest_wish_of_each_cell_is_delivered() {
+        let mailbox = Mailbox::default();
+        mailbox.put(wanted(Coverage::Complete, 1, &[("a", 1), ("b", 2)]));
+
+        mailbox.put(wanted(Coverage::Listed, 2, &[("b", 5), ("c", 3)]));
+
+        let taken = mailbox.take().await;
+        assert_eq!(counts(&taken), [("a", 1), ("b", 5), ("c", 3)]);
+        assert_eq!((taken.coverage, taken.epoch), (Coverage::Complete, Epoch(2)));
+    }
+
+    #[tokio::test]
+    async fn a_complete_wish_replaces_all_before_it() {
+        let mailbox = Mailbox::default();
+        mailbox.put(wanted(Coverage::Listed, 1, &[("a", 1)]));
+
+        mailbox.put(wanted(Coverage::Complete, 1, &[("b", 1)]));
+
+        assert_eq!(counts(&mailbox.take().await), [("b", 1)]);
+    }
+
+    #[tokio::test]
+    async fn a_wish_put_back_yields_to_what_came_since() {
+        let mailbox = Mailbox::default();
+        mailbox.put(wanted(Coverage::Complete, 1, &[("a", 1), ("b", 1)]));
+        let undelivered = mailbox.take().await;
+        mailbox.put(wanted(Coverage::Listed, 2, &[("b", 7)]));
+
+        mailbox.put_back(undelivered);
+
+        let taken = mailbox.take().await;
+        assert_eq!(counts(&taken), [("a", 1), ("b", 7)]);
+        assert_eq!((taken.coverage, taken.epoch), (Coverage::Complete, Epoch(2)));
+    }
+}

@@ -1,0 +1,302 @@
+//! From a data directory to a serving control plane, and back down: recover the log, put the fleet in force, start
+//! engines and control loop, listen; drain on a signal. Containers stay when the server goes.
+//! Must not answer anything before the log is whole and its high-water mark agrees.
+
+use crate::action::Services;
+use crate::clock::Clock;
+use crate::control::{self, Writer};
+use crate::credentials::{self, Credentials, GivenKey, KeyOrigin};
+use crate::data_dir::{self, DataDir, Freshness};
+use crate::engines::{self, Engines, Started};
+use crate::gateway::Gateway;
+use crate::gateway::listen;
+use crate::high_water::{self, HighWater, OnTruncation};
+use crate::signals;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{self, LogStore};
+use ensemble_model::fleet::{EngineKind, Fleet, builtin};
+use ensemble_model::id::EngineName;
+use ensemble_model::log::Fault;
+use ensemble_model::log::recovery::{self, Recovered};
+use ensemble_model::refusal::Refusal;
+use ensemble_model::step::{ControlLoop, Settings};
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time;
+
+pub use crate::gateway::listen::Phase;
+
+/// How long requests may take to say that the server stops, once it cannot go on.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
+
+/// Records read in one go at start.
+const PAGE: u32 = 1_000;
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub data_dir: PathBuf,
+    /// Port 0 picks a free one.
+    pub listen: SocketAddr,
+    pub fleet: FleetChoice,
+    /// What runs the built-in fleet; a fleet file names its own engines.
+    pub engine: EngineChoice,
+    /// How the embedded engine starts the supervisor of a container: program and first arguments.
+    pub shim_command: Vec<OsString>,
+    /// The address range of pods: `10.80.0.0/16`.
+    pub pod_network: String,
+    /// Go on with a log that ends before what was durable once.
+    pub accept_truncated_log: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FleetChoice {
+    Builtin,
+    File(PathBuf),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineChoice {
+    Embedded,
+    Simulated,
+}
+
+/// What a person wants to know once the server answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// The address really bound.
+    pub address: SocketAddr,
+    pub data_dir: PathBuf,
+    /// `new; access key LTAI…7Q2x in credentials.toml (0600)`.
+    pub data_note: String,
+    /// `built-in, 70 edge nodes    engine embedded: real containers on this machine`.
+    pub fleet_note: String,
+}
+
+/// Why the server did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    DataDir(#[from] data_dir::Error),
+    #[error(transparent)]
+    Credentials(#[from] credentials::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("the log in `{path}` cannot be gone on with")]
+    Log {
+        path: PathBuf,
+        #[source]
+        fault: Fault,
+    },
+    #[error(transparent)]
+    HighWater(#[from] high_water::Error),
+    #[error("the fleet file `{path}` has mistakes:\n{mistakes}")]
+    Fleet { path: PathBuf, mistakes: String },
+    #[error("the fleet cannot be put in force")]
+    FleetInUse(#[source] Refusal),
+    #[error(transparent)]
+    Engine(#[from] engines::StartError),
+    #[error("could not listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Control(#[from] control::Error),
+    #[error("could not wait for signals")]
+    Signals(#[source] io::Error),
+}
+
+impl Error {
+    /// What to do about it, where there is something: a command that can be typed.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Engine(_) => {
+                Some("`ensemble serve --engine simulated` runs everything but containers".into())
+            }
+            Self::Listen { .. } => Some("`--listen 127.0.0.1:0` picks a free port".into()),
+            Self::Fleet { path, .. } => Some(format!("`ensemble fleet check {}`", path.display())),
+            Self::DataDir(_)
+            | Self::Credentials(_)
+            | Self::Store(_)
+            | Self::Log { .. }
+            | Self::HighWater(_)
+            | Self::FleetInUse(_)
+            | Self::Control(_)
+            | Self::Signals(_) => None,
+        }
+    }
+}
+
+/// Serves until a signal says to stop. `on_ready` is told once requests are answered.
+///
+/// SIGTERM and SIGINT let requests finish for 10 seconds; a second one ends at once. Containers stay.
+///
+/// # Errors
+/// What kept the server from starting, or made it stop by itself.
+pub async fn serve(options: Options, on_ready: impl FnOnce(&Ready)) -> Result<(), Error> {
+    let phase = watch::Sender::new(Phase::Serving);
+    let _listening = signals::raise_on_signals(phase.clone()).map_err(Error::Signals)?;
+    serve_until(options, on_ready, phase, |store| store).await
+}
+
+/// As [`serve`], but whoever holds `phase` says when to stop, and `wrap` may put something around the log store:
+/// the seams for tests.
+///
+/// # Errors
+/// As for [`serve`].
+pub async fn serve_until<S: LogStore>(
+    options: Options,
+    on_ready: impl FnOnce(&Ready),
+    phase: watch::Sender<Phase>,
+    wrap: impl FnOnce(SqliteStore) -> S,
+) -> Result<(), Error> {
+    let mut data_dir = DataDir::open(&options.data_dir)?;
+    let given = GivenKey::from_environment(|name| std::env::var(name).ok())?;
+    let (credentials, origin) =
+        Credentials::load_or_create(&data_dir.path().join("credentials.toml"), given.as_ref())?;
+    let fleet = Arc::new(fleet(&options)?);
+    let listener = bind(options.listen).await?;
+    let address =
+        listener.local_addr().map_err(|source| Error::Listen { address: options.listen, source })?;
+    let store = Arc::new(wrap(SqliteStore::open(&data_dir.path().join("log.sqlite")).await?));
+    // Before the log is read: nobody may append behind what is read.
+    let epoch = store.fence().await?;
+    let recovered = recover(store.as_ref(), data_dir.path()).await?;
+    let mark = data_dir.path().join("high-water");
+    let high_water = HighWater::open(&mark, recovered.state.sequence(), on_truncation(&options))?;
+
+    let clock = Clock::resume(recovered.state.last());
+    let mut core = ControlLoop::new(recovered, Settings::new(epoch), clock.now());
+    let first = core.start(clock.now(), &fleet).map_err(Error::FleetInUse)?;
+    let Started { engines, wishes, observations, couriers } = Engines::start(&fleet.engines)?;
+    let start = control::Start { core, first, clock, epoch, store, high_water, wishes, observations };
+    let (writer, control) = Writer::new(start);
+    let services = Arc::new(Services { control, engines, phase: phase.subscribe() });
+
+    data_dir.write_endpoint(address)?;
+    let ready = Ready {
+        address,
+        data_dir: data_dir.path().to_owned(),
+        data_note: data_note(data_dir.freshness(), &credentials, origin),
+        fleet_note: fleet_note(&options.fleet, &fleet),
+    };
+    let gateway = Arc::new(Gateway::new(credentials, Arc::clone(&services)));
+    on_ready(&ready);
+    let ended = run(listener, gateway, writer, &phase).await;
+    services.engines.shut_down().await;
+    drop(couriers);
+    ended
+}
+
+/// Serves until the listener has drained, or the writer cannot go on; then lets the writer finish.
+async fn run<S: LogStore>(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    writer: Writer<S>,
+    phase: &watch::Sender<Phase>,
+) -> Result<(), Error> {
+    let (stop, stopped) = oneshot::channel();
+    // In a set, so that it ends with this future however that ends.
+    let mut writers = JoinSet::new();
+    writers.spawn(writer.run(stopped));
+    let mut serving = pin!(listen::serve(listener, gateway, phase.subscribe()));
+    let writer_ended = tokio::select! {
+        ended = writers.join_next() => {
+            // Whoever waits for an answer is told that there will be none.
+            listen::raise(phase, Phase::Draining);
+            let _ = time::timeout(LAST_WORDS_WITHIN, serving).await;
+            ended
+        }
+        () = &mut serving => {
+            drop(stop);
+            writers.join_next().await
+        }
+    };
+    let ended = writer_ended.expect("the writer was spawned above");
+    Ok(ended.expect("the writer does not panic, and nobody aborts it")?)
+}
+
+/// Reads snapshot and records, and makes the state of them.
+async fn recover<S: LogStore>(store: &S, data_dir: &Path) -> Result<Recovered, Error> {
+    let snapshot = store.get_snapshot().await?;
+    let mut records = Vec::new();
+    let mut next = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence + 1);
+    loop {
+        let page = store.read_from(next, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        next = last.sequence + 1;
+        records.extend(page.into_iter().map(|record| record.bytes));
+    }
+    recovery::recover(snapshot.as_ref().map(|snapshot| snapshot.bytes.as_slice()), records)
+        .map_err(|fault| Error::Log { path: data_dir.to_owned(), fault })
+}
+
+fn on_truncation(options: &Options) -> OnTruncation {
+    if options.accept_truncated_log { OnTruncation::Accept } else { OnTruncation::Refuse }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+}
+
+fn fleet(options: &Options) -> Result<Fleet, Error> {
+    match &options.fleet {
+        FleetChoice::Builtin => {
+            let (kind, name) = match options.engine {
+                EngineChoice::Embedded => (EngineKind::Embedded, "embedded"),
+                EngineChoice::Simulated => (EngineKind::Simulated, "simulated"),
+            };
+            Ok(builtin::builtin(kind, EngineName::new(name)))
+        }
+        FleetChoice::File(path) => {
+            let mistakes = "fleet files are not read yet".to_owned();
+            Err(Error::Fleet { path: path.clone(), mistakes })
+        }
+    }
+}
+
+fn data_note(freshness: Freshness, credentials: &Credentials, origin: KeyOrigin) -> String {
+    let was = match freshness {
+        Freshness::New => "new; ",
+        Freshness::Known => "",
+    };
+    let from = match origin {
+        KeyOrigin::Kept | KeyOrigin::Generated => "",
+        KeyOrigin::TakenFromEnvironment => " (from the environment)",
+    };
+    format!("{was}access key {}{from} in credentials.toml (0600)", shortened(&credentials.key_id))
+}
+
+/// `LTAI…7Q2x`: enough to tell keys apart.
+fn shortened(key_id: &str) -> String {
+    match (key_id.get(..4), key_id.len().checked_sub(4).and_then(|at| key_id.get(at..))) {
+        (Some(first), Some(last)) if key_id.len() > 8 => format!("{first}…{last}"),
+        _ => key_id.to_owned(),
+    }
+}
+
+fn fleet_note(choice: &FleetChoice, fleet: &Fleet) -> String {
+    let from = match choice {
+        FleetChoice::Builtin => "built-in".to_owned(),
+        FleetChoice::File(path) => path.display().to_string(),
+    };
+    let engines: Vec<String> = fleet
+        .engines
+        .iter()
+        .map(|(name, kind)| match kind {
+            EngineKind::Embedded => format!("engine {name}: real containers on this machine"),
+            EngineKind::Simulated => format!("engine {name}: no containers, everything else is real"),
+        })
+        .collect();
+    format!("{from}, {} edge nodes    {}", fleet.nodes.len(), engines.join("; "))
+}

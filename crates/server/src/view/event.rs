@@ -1,0 +1,83 @@
+//! What Watch says of an application and an instance (`decisions.md` §5).
+
+use ensemble_model::application::{Application, StatusDescription};
+use ensemble_model::id::{AppId, InstanceId};
+use ensemble_model::instance::{Instance, InstanceStatus, Pod};
+use ensemble_model::state::AccountView;
+use ensemble_wire::payload::application::StatusDescription as ShownDescription;
+use ensemble_wire::payload::{event as payload, to_text};
+use ensemble_wire::time::spaced;
+
+pub(crate) fn application(account: AccountView<'_>, application: &Application) -> payload::Application {
+    let instances = account.instances(&application.id);
+    let held = || instances.iter().filter(|instance| instance.is_held());
+    payload::Application {
+        app_id: application.id.to_string(),
+        app_name: application.meta.name.clone(),
+        phase: application.phase.as_str().to_owned(),
+        status_descrip: to_text(&description(&application.status)),
+        revision: application.revision,
+        instance_total_count: held().count(),
+        instance_running_count: held()
+            .filter(|instance| instance.status() == InstanceStatus::Running)
+            .count(),
+    }
+}
+
+/// An application that is no more.
+pub(crate) fn gone_application(app: &AppId) -> payload::Application {
+    payload::Application {
+        app_id: app.to_string(),
+        app_name: String::new(),
+        phase: "GONE".into(),
+        status_descrip: String::new(),
+        revision: 0,
+        instance_total_count: 0,
+        instance_running_count: 0,
+    }
+}
+
+/// An instance as it is, or as it was when it went; nothing for one that was never the account's.
+pub(crate) fn instance(account: AccountView<'_>, id: &InstanceId) -> Option<payload::Instance> {
+    if let Some(instance) = account.instance(id) {
+        let name = account.application(&instance.app).map_or("", |application| &application.meta.name);
+        return Some(shown(instance, instance.status().as_str(), pods(instance, name)));
+    }
+    let gone = account.gone(id)?;
+    Some(shown(&gone.instance, "Gone", Vec::new()))
+}
+
+fn shown(instance: &Instance, status: &str, pods: Vec<payload::Pod>) -> payload::Instance {
+    payload::Instance {
+        instance_id: instance.id.to_string(),
+        app_id: instance.app.to_string(),
+        app_version: instance.version.to_string(),
+        ens_region_id: instance.node.to_string(),
+        isp_code: instance.isp.to_string(),
+        instance_status: status.to_owned(),
+        create_time: spaced(instance.created_at.0),
+        pods,
+    }
+}
+
+fn pods(instance: &Instance, app_name: &str) -> Vec<payload::Pod> {
+    let shown = |pod: &Pod| payload::Pod {
+        name: instance.device_name(app_name, &pod.workload, pod.index),
+        workload: pod.workload.clone(),
+        index: pod.index,
+        status: pod.status.as_str().to_owned(),
+        address: pod.address.map(|address| address.to_string()),
+        restarts: pod.restarts,
+        message: pod.message.clone(),
+    };
+    instance.pods.iter().map(shown).collect()
+}
+
+fn description(status: &StatusDescription) -> ShownDescription {
+    ShownDescription {
+        status: status.status.clone(),
+        step: status.step.clone(),
+        descrip: status.description.clone(),
+        start_time: spaced(status.started_at.0),
+    }
+}

@@ -43,6 +43,13 @@ impl Names {
         format!("ensemble {}", self.identity).chars().take(200).collect()
     }
 
+    /// The number of the group that interfaces are put into to be deleted together; people use small numbers.
+    pub(super) fn deletion_group(&self) -> u32 {
+        let mut bytes = [0; 4];
+        bytes.copy_from_slice(&self.digest.as_ref()[8..12]);
+        u32::from_be_bytes(bytes) | 0x4000_0000
+    }
+
     pub(super) fn table(&self) -> String {
         format!("ensemble_{}", self.tag())
     }

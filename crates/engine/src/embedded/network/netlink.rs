@@ -148,6 +148,23 @@ impl Socket {
         }
     }
 
+    /// Deletes several interfaces at once, by giving them a group that nobody else has: for each deletion the kernel
+    /// waits until no processor looks at the interface any longer, some 10 ms, however many there are.
+    pub(super) fn delete_links(&mut self, names: &[&str], group: u32) -> io::Result<()> {
+        for name in names {
+            let message = LinkUnspec::new_with_name(name).link_group(group).build();
+            match self.change(RouteNetlinkMessage::SetLink(message), 0) {
+                Err(error) if !is_no_such_device(&error) => return Err(error),
+                _ => {}
+            }
+        }
+        let message = LinkMessageBuilder::<LinkUnspec>::new().link_group(group).build();
+        match self.change(RouteNetlinkMessage::DelLink(message), 0) {
+            Err(error) if !is_no_such_device(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn set_address(&mut self, index: u32, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
         let message = AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(address, prefix).build();
         self.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)

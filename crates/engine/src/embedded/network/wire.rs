@@ -106,11 +106,19 @@ impl Wiring {
         }
     }
 
-    /// Removes everything of the pod; the interface first, so that nothing reaches the pod from then on.
-    pub(super) fn unmake(&mut self, held: &Reservation, subnet: Option<Subnet>) -> Result<(), Error> {
-        self.socket
-            .delete_link(&held.link)
-            .map_err(Error::kernel(format!("delete the interface `{}`", held.link)))?;
+    /// Removes everything of those pods; the interfaces first, so that nothing reaches the pods from then on. One
+    /// answer for each, in order.
+    pub(super) fn unmake(&mut self, pods: &[(Reservation, Option<Subnet>)]) -> Vec<Result<(), Error>> {
+        let links: Vec<&str> = pods.iter().map(|(held, _)| held.link.as_str()).collect();
+        let group = self.names.deletion_group();
+        let deleted = self
+            .socket
+            .delete_links(&links, group)
+            .map_err(Error::kernel(format!("delete the interfaces of {} pods", links.len())));
+        pods.iter().map(|(held, subnet)| deleted.clone().and_then(|()| self.let_go(held, *subnet))).collect()
+    }
+
+    fn let_go(&mut self, held: &Reservation, subnet: Option<Subnet>) -> Result<(), Error> {
         if let Some(bridge) = subnet.map(|subnet| self.existing_bridge(subnet)).transpose()?.flatten() {
             self.socket
                 .delete_neighbour(bridge, held.address)

@@ -157,15 +157,18 @@ impl Worker {
             let made = reserved.and_then(|()| self.make(&attach.pod));
             attached.push((attach.answer, made));
         }
-        let mut detached = Vec::new();
+        let (known, unknown): (Vec<Detach>, Vec<Detach>) =
+            batch.detaches.into_iter().partition(|detach| self.record.pods.contains_key(&detach.pod));
         let mut gone = BTreeSet::new();
-        for detach in batch.detaches {
-            let unmade = self.unmake(&detach.pod);
-            if unmade.is_ok() && self.record.pods.contains_key(&detach.pod) {
-                gone.insert(detach.pod.clone());
+        let mut detached: Vec<(Answer<()>, Result<(), Error>)> = Vec::new();
+        let unmade = self.unmake(known.iter().map(|detach| &detach.pod));
+        for (detach, unmade) in known.into_iter().zip(unmade) {
+            if unmade.is_ok() {
+                gone.insert(detach.pod);
             }
             detached.push((detach.answer, unmade));
         }
+        detached.extend(unknown.into_iter().map(|detach| (detach.answer, Ok(()))));
         // An address is free only when neither the rules nor the record name it any longer.
         let ruled = self.apply_rules(&gone);
         let forgotten = ruled.clone().and_then(|()| self.forget(&gone));
@@ -227,9 +230,14 @@ impl Worker {
         Ok(PodNetwork { netns: self.wiring.namespaces.path(&held.namespace), address: held.address })
     }
 
-    fn unmake(&mut self, pod: &PodKey) -> Result<(), Error> {
-        let Some(held) = self.record.pods.get(pod) else { return Ok(()) };
-        self.wiring.unmake(held, subnet_of(self.record.slice, held.address))
+    /// One answer for each pod, in order; all of them are in the record.
+    fn unmake<'a>(&mut self, pods: impl Iterator<Item = &'a PodKey>) -> Vec<Result<(), Error>> {
+        let slice = self.record.slice;
+        let held: Vec<_> = pods
+            .filter_map(|pod| self.record.pods.get(pod))
+            .map(|held| (held.clone(), subnet_of(slice, held.address)))
+            .collect();
+        if held.is_empty() { Vec::new() } else { self.wiring.unmake(&held) }
     }
 
     /// Replaces the rules where they differ from what the record says, less those pods.
@@ -293,9 +301,8 @@ impl Worker {
     }
 
     fn close_all(&mut self) -> Result<(), Error> {
-        for held in self.record.pods.values() {
-            self.wiring.unmake(held, None)?;
-        }
+        let pods: Vec<PodKey> = self.record.pods.keys().cloned().collect();
+        self.unmake(pods.iter()).into_iter().collect::<Result<(), Error>>()?;
         self.wiring.remove_bridges(MOST_BRIDGES)?;
         self.wiring.namespaces.close()?;
         nft::run(&Rules::removal(&self.names.table()))?;

@@ -13,10 +13,12 @@ mod gateway;
 pub mod high_water;
 mod mailbox;
 mod random;
+mod read_log;
 mod signals;
 pub mod start;
 pub mod store;
 mod view;
 mod watch;
 
+pub use read_log::read_log;
 pub use start::{EngineChoice, Error, FleetChoice, Options, Phase, Ready, serve, serve_until};

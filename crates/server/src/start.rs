@@ -14,7 +14,7 @@ use crate::high_water::{self, HighWater, OnTruncation};
 use crate::signals;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{self, LogStore};
-use ensemble_model::fleet::{EngineKind, Fleet, builtin};
+use ensemble_model::fleet::{EngineKind, Fleet, builtin, file};
 use ensemble_model::id::EngineName;
 use ensemble_model::log::Fault;
 use ensemble_model::log::recovery::{self, Recovered};
@@ -98,6 +98,12 @@ pub enum Error {
     },
     #[error(transparent)]
     HighWater(#[from] high_water::Error),
+    #[error("could not read the fleet file `{path}`")]
+    FleetFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the fleet file `{path}` has mistakes:\n{mistakes}")]
     Fleet { path: PathBuf, mistakes: String },
     #[error("the fleet cannot be put in force")]
@@ -130,6 +136,7 @@ impl Error {
             | Self::Store(_)
             | Self::Log { .. }
             | Self::HighWater(_)
+            | Self::FleetFile { .. }
             | Self::FleetInUse(_)
             | Self::Control(_)
             | Self::Signals(_) => None,
@@ -259,8 +266,12 @@ fn fleet(options: &Options) -> Result<Fleet, Error> {
             Ok(builtin::builtin(kind, EngineName::new(name)))
         }
         FleetChoice::File(path) => {
-            let mistakes = "fleet files are not read yet".to_owned();
-            Err(Error::Fleet { path: path.clone(), mistakes })
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| Error::FleetFile { path: path.clone(), source })?;
+            file::parse(&text).map_err(|mistakes| {
+                let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+                Error::Fleet { path: path.clone(), mistakes: mistakes.join("\n") }
+            })
         }
     }
 }

@@ -59,6 +59,21 @@ impl SqliteStore {
         Ok(store)
     }
 
+    /// Opens the log at `path` for reading beside the server that writes it.
+    ///
+    /// # Errors
+    /// [`Error::Open`] when there is none, [`Error::Layout`] when another version made it.
+    pub async fn open_to_read(path: &Path) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+        let failed = |source| Error::Open { path: path.to_owned(), source };
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(failed)?;
+        let found = sqlx::query("PRAGMA user_version").fetch_one(&pool).await.and_then(|row| row.try_get(0));
+        match found.map_err(failed)? {
+            LAYOUT => Ok(Self { pool }),
+            found => Err(Error::Layout { path: path.to_owned(), found, known: LAYOUT }),
+        }
+    }
+
     /// The layout of the tables, after making them in an empty database.
     async fn layout(&self) -> Result<i64, sqlx::Error> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;

@@ -208,3 +208,22 @@ async fn a_server_that_another_one_shut_out_stops() {
         "{ended:?}"
     );
 }
+
+#[tokio::test]
+async fn the_log_is_read_beside_a_running_server_and_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path()).await;
+    server.create("hello").await;
+    let kinds = |entries: &[ensemble_model::event::Entry]| {
+        let events = entries.iter().flat_map(|entry| &entry.events);
+        events.map(|event| serde_json::to_value(event).unwrap()["event"].clone()).collect::<Vec<_>>()
+    };
+
+    let running = ensemble_server::read_log(dir.path(), 1, 100).await.unwrap();
+    server.stop().await.unwrap();
+    let stopped = ensemble_server::read_log(dir.path(), 2, 1).await.unwrap();
+
+    assert_eq!(kinds(&running)[..2], ["fleet_installed", "application_created"]);
+    assert_eq!(stopped, running[1..2]);
+    assert!(ensemble_server::read_log(&dir.path().join("nowhere"), 1, 1).await.is_err());
+}

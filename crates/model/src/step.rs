@@ -190,9 +190,10 @@ impl ControlLoop {
         match input {
             Input::Command { ticket, command } => self.command(now, ticket, &command, &mut outputs),
             Input::Observed(observation) => {
-                self.attendance.report(&observation.engine);
-                self.begin(now);
+                // Before what is due: a deadline may have waited for just this report.
+                self.set_time(now);
                 decide::observe::on(&mut self.draft, &observation);
+                self.attendance.report(&observation);
             }
             Input::Tick => self.begin(now),
             Input::Flush => self.flush(&mut outputs),
@@ -221,17 +222,24 @@ impl ControlLoop {
         }
     }
 
-    /// Sets the time of the batch that begins now, and lets what is due happen first. A batch under way keeps its
-    /// time: all its events happen at once.
+    /// Begins a batch, unless one is under way, and lets what is due happen first.
     fn begin(&mut self, now: Now) {
         if !self.draft.events().is_empty() {
             return;
         }
-        let log = now.log.max(self.draft.now.log);
-        self.draft.now = Now { log, wall: now.wall };
+        self.set_time(now);
+        let log = self.draft.now.log;
         if next_due(&self.draft.state, &self.attendance).is_some_and(|due| due <= log) {
             decide::tick::on(&mut self.draft, &self.attendance);
             self.attendance.close_after(log);
+        }
+    }
+
+    /// A batch under way keeps its time: all its events happen at once.
+    fn set_time(&mut self, now: Now) {
+        if self.draft.events().is_empty() {
+            let log = now.log.max(self.draft.now.log);
+            self.draft.now = Now { log, wall: now.wall };
         }
     }
 

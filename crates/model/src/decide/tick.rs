@@ -5,6 +5,7 @@ use super::draft::Draft;
 use super::ending;
 use crate::event::{Event, ReleaseCause, ReleasedInstance};
 use crate::id::{EdgeNodeId, EngineName, OperationId};
+use crate::observation::{Observation, Reach};
 use crate::operation::{Subject, TargetState};
 use crate::state::State;
 use crate::time::LogTime;
@@ -17,19 +18,31 @@ const GRACE_S: u32 = 10;
 #[derive(Clone, Debug, Default)]
 pub struct Attendance {
     started: LogTime,
+    /// Engines that said how everything of theirs is, or that they cannot say.
     reported: BTreeSet<EngineName>,
+    /// Engines that said anything at all.
+    heard: BTreeSet<EngineName>,
     /// The grace is over and what came of it has been decided.
     closed: bool,
 }
 
 impl Attendance {
     pub fn new(started: LogTime) -> Self {
-        Self { started, reported: BTreeSet::new(), closed: false }
+        Self { started, reported: BTreeSet::new(), heard: BTreeSet::new(), closed: false }
     }
 
-    pub fn report(&mut self, engine: &EngineName) {
-        if !self.reported.contains(engine) {
-            self.reported.insert(engine.clone());
+    /// Takes note of a report, after it was taken in: a deadline that waited for it must see what it says.
+    pub fn report(&mut self, observation: &Observation) {
+        if self.closed {
+            return;
+        }
+        self.heard.insert(observation.engine.clone());
+        match observation.reach {
+            Reach::Whole | Reach::Unreachable(_) => {
+                self.reported.insert(observation.engine.clone());
+            }
+            // Says nothing about the rest.
+            Reach::Listed => {}
         }
     }
 
@@ -46,7 +59,7 @@ impl Attendance {
         self.closed || now >= self.end_of_grace()
     }
 
-    /// Engines that carry instances and have not said a word.
+    /// Engines that carry instances and have yet to report.
     fn missing<'a>(&self, state: &'a State) -> BTreeSet<&'a EngineName> {
         if self.closed {
             return BTreeSet::new();
@@ -73,14 +86,15 @@ pub(crate) fn next_due(state: &State, attendance: &Attendance) -> Option<LogTime
 pub(crate) fn on(draft: &mut Draft, attendance: &Attendance) {
     let now = draft.now.log;
     let missing = attendance.missing(&draft.state);
-    if !missing.is_empty() {
-        if !attendance.is_over(now) {
-            return;
-        }
-        let carrying = draft.state.used.keys();
-        let silent =
-            |node: &&EdgeNodeId| draft.state.engine_of(node).is_some_and(|engine| missing.contains(engine));
-        let nodes: Vec<EdgeNodeId> = carrying.filter(silent).cloned().collect();
+    if !missing.is_empty() && !attendance.is_over(now) {
+        return;
+    }
+    let silent = |node: &&EdgeNodeId| {
+        let engine = draft.state.engine_of(node);
+        engine.is_some_and(|engine| missing.contains(engine) && !attendance.heard.contains(engine))
+    };
+    let nodes: Vec<EdgeNodeId> = draft.state.used.keys().filter(silent).cloned().collect();
+    if !nodes.is_empty() {
         draft.emit(Event::NodesUnreachable { nodes });
     }
     let due: Vec<OperationId> = draft

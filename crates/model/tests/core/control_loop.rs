@@ -1,0 +1,214 @@
+//! The loop's promise: nothing leaves before it is durable, one append at a time, nothing after a failure.
+
+use crate::house::{BEGIN, House, SHANGHAI, WUXI, app, create, fleet, item, rescale};
+use ensemble_model::command::{Change, Command, Direction};
+use ensemble_model::id::{AppId, OperationId};
+use ensemble_model::log::recovery::{Recovered, recover};
+use ensemble_model::refusal::Refusal;
+use ensemble_model::step::{ControlLoop, Input, Output, Settings};
+use ensemble_model::time::{LogTime, Now, WallTime};
+use ensemble_model::wanted::Epoch;
+use std::sync::Arc;
+
+const NOW: Now = Now { log: LogTime(0), wall: WallTime(BEGIN) };
+
+/// A loop with the fleet in force and nothing under way.
+fn started(settings: Settings) -> ControlLoop {
+    let mut control = ControlLoop::new(Recovered::default(), settings, NOW);
+    let outputs = control.start(NOW, &fleet()).unwrap();
+    assert_eq!(kinds(&outputs), ["append 1"], "no engine hears of a fleet that is not durable");
+    let outputs = control.step(NOW, Input::Appended { sequence: 1 });
+    assert_eq!(kinds(&outputs), ["publish 1", "converge"]);
+    control
+}
+
+/// Each output in a word or two, in order.
+fn kinds(outputs: &[Output]) -> Vec<String> {
+    let kind = |output: &Output| match output {
+        Output::Append { sequence, .. } => format!("append {sequence}"),
+        Output::Answer { ticket, answer: Ok(_) } => format!("yes {ticket}"),
+        Output::Answer { ticket, answer: Err(_) } => format!("no {ticket}"),
+        Output::Converge { .. } => "converge".to_owned(),
+        Output::Publish { entry, .. } => format!("publish {}", entry.sequence),
+        Output::PutSnapshot { sequence, .. } => format!("snapshot {sequence}"),
+        Output::Halt { .. } => "halt".to_owned(),
+    };
+    outputs.iter().map(kind).collect()
+}
+
+fn command(ticket: u64, change: Change) -> Input {
+    let mut command: Command = House::new().command(change);
+    command.request.request_id = OperationId::new(format!("O-{ticket}"));
+    command.seed = ticket;
+    Input::Command { ticket, command: Box::new(command) }
+}
+
+fn creation(ticket: u64) -> Input {
+    let mut create = create(&format!("shop-{ticket}"), vec![item(WUXI, None, 1)]);
+    create.app = AppId::new(format!("app-{ticket}"));
+    command(ticket, Change::Create(Box::new(create)))
+}
+
+fn unknown(ticket: u64) -> Input {
+    let mut request = rescale(Direction::Add, vec![item(SHANGHAI, None, 1)]);
+    request.app = AppId::new("unknown");
+    command(ticket, Change::Rescale(request))
+}
+
+#[test]
+fn nothing_is_answered_published_or_told_before_the_append_is_durable() {
+    let mut control = started(Settings::new(Epoch(1)));
+
+    assert_eq!(kinds(&control.step(NOW, creation(1))), [""; 0]);
+    assert_eq!(kinds(&control.step(NOW, creation(2))), [""; 0]);
+    assert_eq!(kinds(&control.step(NOW, Input::Flush)), ["append 2"]);
+    assert_eq!(control.state().sequence(), 1);
+
+    let outputs = control.step(NOW, Input::Appended { sequence: 2 });
+    assert_eq!(kinds(&outputs), ["publish 2", "yes 1", "yes 2", "converge"]);
+    assert_eq!(control.state().sequence(), 2);
+}
+
+#[test]
+fn one_append_is_in_flight_and_the_next_batch_collects_meanwhile() {
+    let mut control = started(Settings::new(Epoch(1)));
+    control.step(NOW, creation(1));
+    control.step(NOW, Input::Flush);
+
+    control.step(NOW, creation(2));
+    assert_eq!(kinds(&control.step(NOW, Input::Flush)), [""; 0]);
+    control.step(NOW, creation(3));
+
+    let outputs = control.step(NOW, Input::Appended { sequence: 2 });
+    assert_eq!(kinds(&outputs), ["publish 2", "yes 1", "converge", "append 3"]);
+    let outputs = control.step(NOW, Input::Appended { sequence: 3 });
+    assert_eq!(kinds(&outputs), ["publish 3", "yes 2", "yes 3", "converge"]);
+}
+
+#[test]
+fn a_refusal_waits_for_what_it_was_decided_on_and_for_nothing_else() {
+    let mut control = started(Settings::new(Epoch(1)));
+    assert_eq!(kinds(&control.step(NOW, unknown(1))), ["no 1"], "nothing is under way");
+
+    control.step(NOW, creation(2));
+    assert_eq!(kinds(&control.step(NOW, unknown(3))), [""; 0]);
+    assert_eq!(kinds(&control.step(NOW, Input::Flush)), ["append 2"]);
+    assert_eq!(kinds(&control.step(NOW, unknown(4))), [""; 0], "decided on what is in flight");
+
+    let outputs = control.step(NOW, Input::Appended { sequence: 2 });
+    assert_eq!(kinds(&outputs), ["publish 2", "yes 2", "no 3", "no 4", "converge"]);
+}
+
+#[test]
+fn after_a_failed_append_nothing_leaves_any_more() {
+    let mut control = started(Settings::new(Epoch(1)));
+    control.step(NOW, creation(1));
+    control.step(NOW, Input::Flush);
+    control.step(NOW, creation(2));
+
+    let outputs = control.step(NOW, Input::AppendFailed { reason: "disk full".into() });
+
+    assert_eq!(kinds(&outputs), ["halt"]);
+    for input in [creation(3), unknown(4), Input::Appended { sequence: 2 }, Input::Tick, Input::Flush] {
+        assert_eq!(kinds(&control.step(NOW, input)), [""; 0]);
+    }
+    assert_eq!(control.state().sequence(), 1);
+    assert_eq!(control.next_wake(), None);
+    assert!(control.is_halted());
+}
+
+#[test]
+fn an_append_that_was_not_under_way_stops_the_loop() {
+    let mut control = started(Settings::new(Epoch(1)));
+    control.step(NOW, creation(1));
+    control.step(NOW, Input::Flush);
+
+    assert_eq!(kinds(&control.step(NOW, Input::Appended { sequence: 7 })), ["halt"]);
+}
+
+#[test]
+fn a_command_beyond_the_bound_is_refused_at_once() {
+    let mut control = started(Settings { waiting_answers: 2, ..Settings::new(Epoch(1)) });
+    control.step(NOW, creation(1));
+    control.step(NOW, Input::Flush);
+    control.step(NOW, creation(2));
+
+    let outputs = control.step(NOW, creation(3));
+
+    assert!(matches!(&outputs[..], [Output::Answer { ticket: 3, answer: Err(Refusal::Overloaded) }]));
+    control.step(NOW, Input::Appended { sequence: 2 });
+    control.step(NOW, Input::Appended { sequence: 3 });
+    control.step(NOW, creation(4));
+    assert_eq!(kinds(&control.step(NOW, Input::Flush)), ["append 4"]);
+}
+
+#[test]
+fn a_full_batch_is_appended_without_a_flush_and_the_next_one_asks_for_patience() {
+    let mut control = started(Settings { batch_events: 2, ..Settings::new(Epoch(1)) });
+
+    assert_eq!(kinds(&control.step(NOW, creation(1))), ["append 2"]);
+    assert!(!control.is_full());
+    assert_eq!(kinds(&control.step(NOW, creation(2))), [""; 0]);
+    assert!(control.is_full());
+
+    control.step(NOW, Input::Appended { sequence: 2 });
+    assert!(!control.is_full());
+}
+
+#[test]
+fn a_snapshot_is_proposed_as_often_as_asked_and_opens_the_log_like_the_whole_of_it() {
+    let mut house = House::with_ready(3);
+    house.del(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.gone(&house.releasing());
+    assert_eq!(house.snapshots.len(), 1);
+    let snapshot = house.snapshots.pop().unwrap();
+
+    let whole = recover(None, &house.records).unwrap();
+    let tail = recover(Some(&snapshot), &house.records[5..]).unwrap();
+    let overlapping = recover(Some(&snapshot), &house.records).unwrap();
+
+    assert_eq!(whole.state, *house.state());
+    assert_eq!(tail.state, whole.state);
+    assert_eq!(overlapping.state, whole.state);
+    assert_eq!((tail.chain, tail.replayed, whole.replayed), (whole.chain, 1, 6));
+}
+
+#[test]
+fn a_fleet_without_a_node_that_carries_instances_is_refused() {
+    let house = House::with_ready(1);
+    let mut smaller = (*fleet()).clone();
+    smaller.nodes.retain(|node| node.id.as_str() != SHANGHAI);
+    let recovered = recover(None, &house.records).unwrap();
+    let mut control = ControlLoop::new(recovered, Settings::new(Epoch(2)), NOW);
+
+    let refused = control.start(NOW, &Arc::new(smaller)).unwrap_err();
+
+    assert!(matches!(&refused, Refusal::NodesInUse { nodes } if nodes[0].as_str() == SHANGHAI), "{refused}");
+}
+
+#[test]
+fn the_same_fleet_is_not_written_again() {
+    let house = House::with_ready(1);
+    let records = house.records.len();
+
+    let house = house.restarted();
+
+    assert_eq!(house.records.len(), records);
+    assert_eq!(house.told.len(), 1);
+    assert!(house.state().account(&crate::house::permit()).application(&app()).is_some());
+}
+
+#[test]
+fn the_same_inputs_give_the_same_records() {
+    let run = || {
+        let mut house = House::with_ready(5);
+        house.del(vec![item("310100", None, 2)]).unwrap();
+        house.gone(&house.releasing());
+        house.add(vec![item("100000", None, 20)]).unwrap();
+        house.pass(300);
+        house.delete().unwrap();
+        house.records
+    };
+
+    assert_eq!(run(), run());
+}

@@ -1,0 +1,12 @@
+//! The core as its callers see it: a control loop over a log in memory. One program, because it links once.
+
+mod control_loop;
+mod delete;
+mod house;
+mod log;
+mod observe;
+mod property;
+mod refusal;
+mod rescale;
+mod time;
+mod token;

@@ -28,7 +28,7 @@ use crate::time::Now;
 use std::sync::Arc;
 
 pub(crate) use draft::Draft;
-pub use planning::{PlanAnswer, plan};
+pub use planning::{PlanAnswer, explained, plan};
 pub use tick::Attendance;
 pub(crate) use tick::next_due;
 

@@ -4,7 +4,8 @@
 use super::{check_revision, owned};
 use crate::application::{Application, Phase, ResourceAttribute};
 use crate::command::{Direction, Partial, RescaleApplication};
-use crate::id::{AppId, VersionName};
+use crate::explain::{self, Explanation};
+use crate::id::{EdgeNodeId, VersionName};
 use crate::operation::{AskedItem, SkippedItem};
 use crate::permit::Permit;
 use crate::placement::{
@@ -56,6 +57,27 @@ pub fn plan(state: &State, permit: &Permit, request: &RescaleApplication) -> Res
     Ok(PlanAnswer { revision: application.revision, before, after, fits: blocked.is_none(), blocked, plan })
 }
 
+/// Puts `plan`, which answers `request` on this state, into words.
+///
+/// # Errors
+/// Those of [`plan`]: without a plan there is nothing to explain.
+pub fn explained(
+    state: &State,
+    permit: &Permit,
+    request: &RescaleApplication,
+    plan: &Plan,
+) -> Result<Explanation, Refusal> {
+    let application = owned(state, permit, &request.app)?;
+    let excluded = excluded(state, request.direction);
+    let asked = asked_of(application, request, &excluded)?;
+    let names = explain::Names {
+        account: permit.account(),
+        app: &application.meta.name,
+        spec: &application.resources.instance_spec,
+    };
+    explain::explain(state, &asked, &names, plan).map_err(|fault| refused(fault, &request.selector))
+}
+
 /// The plan of a rescale, or why it is refused, in the order of `decisions.md` §3.
 pub(super) fn checked_plan(
     state: &State,
@@ -78,7 +100,10 @@ pub(super) fn first_plan(
     level: Level,
     items: &[SelectorItem],
 ) -> Result<Plan, Refusal> {
-    let plan = add_plan(state, None, attributes, (level, items))?;
+    let (spec, strategy) = (resources_of(attributes)?, attributes.strategy);
+    let excluded = excluded(state, Direction::Add);
+    let request = PlaceRequest { app: None, spec, strategy, level, items, excluded: &excluded };
+    let plan = place(state, &request).map_err(|fault| refused(fault, items))?;
     check_fits(&plan, Direction::Add, Partial::Refused)?;
     Ok(plan)
 }
@@ -174,46 +199,50 @@ fn rescale_plan(
     application: &Application,
     request: &RescaleApplication,
 ) -> Result<Plan, Refusal> {
-    let RescaleApplication { direction, level, selector, .. } = request;
-    match direction {
-        Direction::Add => add_plan(state, Some(&application.id), &application.resources, (*level, selector)),
-        Direction::Del => {
-            let request = ReleaseRequest {
-                app: &application.id,
-                stable_version: &application.stable_version,
-                level: *level,
-                items: selector,
-                // What cannot be reached may be released, last of all (`decisions.md` §1.8).
-                excluded: &Excluded::new(),
-            };
-            pick_victims(state, &request).map_err(|fault| refused(fault, selector))
-        }
-    }
+    let excluded = excluded(state, request.direction);
+    let plan = match asked_of(application, request, &excluded)? {
+        explain::Asked::Add(asked) => place(state, &asked),
+        explain::Asked::Del(asked) => pick_victims(state, &asked),
+    };
+    plan.map_err(|fault| refused(fault, &request.selector))
 }
 
-fn add_plan(
-    state: &State,
-    app: Option<&AppId>,
-    attributes: &ResourceAttribute,
-    (level, items): (Level, &[SelectorItem]),
-) -> Result<Plan, Refusal> {
-    let excluded: Excluded = state
-        .unreachable()
-        .filter_map(|node| {
-            Some((node.clone(), format!("its engine `{}` cannot be reached", state.engine_of(node)?)))
-        })
-        .collect();
-    let spec = resources_of(attributes)?;
-    let strategy = attributes.strategy;
-    let request = PlaceRequest { app, spec, strategy, level, items, excluded: &excluded };
-    place(state, &request).map_err(|fault| refused(fault, items))
+/// A rescale in placement's words.
+fn asked_of<'a>(
+    application: &'a Application,
+    request: &'a RescaleApplication,
+    excluded: &'a Excluded,
+) -> Result<explain::Asked<'a>, Refusal> {
+    let (app, level, items) = (&application.id, request.level, &request.selector[..]);
+    Ok(match request.direction {
+        Direction::Add => {
+            let (spec, strategy) = (resources_of(&application.resources)?, application.resources.strategy);
+            explain::Asked::Add(PlaceRequest { app: Some(app), spec, strategy, level, items, excluded })
+        }
+        Direction::Del => {
+            let stable_version = &application.stable_version;
+            explain::Asked::Del(ReleaseRequest { app, stable_version, level, items, excluded })
+        }
+    })
+}
+
+/// Nodes that take nothing now. What cannot be reached may well be released, last of all (`decisions.md` §1.8).
+fn excluded(state: &State, direction: Direction) -> Excluded {
+    match direction {
+        Direction::Add => state
+            .unreachable()
+            .filter_map(|node| Some((node, state.engine_of(node)?)))
+            .map(|(node, engine)| (node.clone(), format!("its engine `{engine}` cannot be reached")))
+            .collect(),
+        Direction::Del => Excluded::new(),
+    }
 }
 
 fn refused(fault: SelectorFault, items: &[SelectorItem]) -> Refusal {
     let SelectorFault { index, kind, text } = fault;
     let node = items.get(index).and_then(|item| item.region_code.as_deref());
     match (kind, node) {
-        (FaultKind::Excluded, Some(node)) => Refusal::EngineDown { node: crate::id::EdgeNodeId::new(node) },
+        (FaultKind::Excluded, Some(node)) => Refusal::EngineDown { node: EdgeNodeId::new(node) },
         (FaultKind::Excluded, None) | (FaultKind::Content, _) => Refusal::Selector { index, text },
     }
 }

@@ -15,7 +15,7 @@ const NOW: Now = Now { log: LogTime(0), wall: WallTime(BEGIN) };
 /// A loop with the fleet in force and nothing under way.
 fn started(settings: Settings) -> ControlLoop {
     let mut control = ControlLoop::new(Recovered::default(), settings, NOW);
-    let outputs = control.start(NOW, &fleet()).unwrap();
+    let outputs = control.start(NOW, &fleet()).expect("nothing is in the way of the first fleet");
     assert_eq!(kinds(&outputs), ["append 1"], "no engine hears of a fleet that is not durable");
     let outputs = control.step(NOW, Input::Appended { sequence: 1 });
     assert_eq!(kinds(&outputs), ["publish 1", "converge"]);

@@ -8,7 +8,7 @@ use ensemble_model::log::snapshot::Snapshot;
 
 fn records() -> Vec<Vec<u8>> {
     let mut house = House::with_ready(1);
-    house.del(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.del(vec![item(SHANGHAI, None, 1)]).expect("there is one");
     house.gone(&house.releasing());
     house.records
 }

@@ -8,5 +8,6 @@ mod observe;
 mod property;
 mod refusal;
 mod rescale;
+mod scale;
 mod time;
 mod token;

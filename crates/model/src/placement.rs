@@ -6,6 +6,8 @@ pub(crate) mod alternatives;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod problem;
+#[cfg(test)]
+mod properties;
 pub(crate) mod scope;
 mod solve;
 mod victims;

@@ -1,6 +1,20 @@
 //! The pod network: each pod has a namespace and an address of its own, reaches the outside and the pods of its own
 //! application, and nothing else of ours. All kernel work happens on one thread; the calls here only ask it.
 //! Must not know containers, nor decide which pods there are.
+//!
+//! What the machine sees of a data directory:
+//!
+//! - a slice (a /20) of `pod_network`, kept in `<state>/network.json` with every pod's address;
+//! - one bridge for each /23 of it that has pods (`eb…`, with the path of the data directory as its alias), holding the
+//!   gateway's address, without IPv6; one interface for each pod (`ev…`, with the pod as its alias), a port of the
+//!   bridge that is isolated from the other ports;
+//! - permanent neighbour entries, since hardware addresses follow from addresses: no ARP, and no limit of 1,024;
+//! - one namespace file for each pod in `<run>/netns`, a tmpfs that is mounted privately;
+//! - one nftables table (`ip ensemble_…`), and `net.ipv4.ip_forward = 1`, which stays when everything else goes.
+//!
+//! Inside, a pod has a /32 and two routes, to the gateway and through it to everything else. So even packets to a
+//! neighbour on the same bridge are routed by the machine, where `rules` decides; the isolated ports make that a
+//! property of the bridge instead of a courtesy of the pod.
 
 mod address;
 mod error;

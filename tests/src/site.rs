@@ -13,6 +13,8 @@ pub struct Site {
     // Declared before the directory: it ends first.
     server: Option<Server>,
     engine: Engine,
+    /// Whether a server was ever ready here: before that there is nothing to clean up.
+    was_used: bool,
     directory: TempDir,
 }
 
@@ -26,11 +28,8 @@ impl Site {
 
     /// A new data directory without a server.
     pub fn empty(engine: Engine) -> Result<Self> {
-        Ok(Self {
-            server: None,
-            engine,
-            directory: tempfile::Builder::new().prefix("ensemble-test-").tempdir()?,
-        })
+        let directory = tempfile::Builder::new().prefix("ensemble-test-").tempdir()?;
+        Ok(Self { server: None, engine, was_used: false, directory })
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -50,6 +49,7 @@ impl Site {
     /// Starts a server on what the last one left.
     pub fn restart(&mut self) -> Result<()> {
         self.server = Some(Server::start(&self.data_dir(), self.engine)?);
+        self.was_used = true;
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl Site {
 
     /// Ends what this site still runs. Called when dropped, too; a test that means to end clean calls it itself.
     pub fn clean(&mut self) -> Result<()> {
-        if self.engine == Engine::Simulated || !self.data_dir().exists() {
+        if self.engine == Engine::Simulated || !self.was_used {
             return Ok(());
         }
         if self.server.is_none() {

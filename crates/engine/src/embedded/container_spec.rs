@@ -7,7 +7,7 @@ use oci_spec::runtime::{
     LinuxNamespaceType, LinuxResources, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder,
     PosixRlimitType, ProcessBuilder, Spec, SpecBuilder, UserBuilder,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// What `PATH` is where neither image nor template says: without one no program is found by name.
@@ -132,18 +132,12 @@ impl ContainerSpec {
             LinuxNamespaceType::Cgroup,
         ];
         let namespaces = namespaces.map(|kind| LinuxNamespaceBuilder::default().typ(kind).build());
-        // As Docker does: programs that are not root may bind low ports and ping in their own network namespace.
-        let sysctl = HashMap::from([
-            ("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned()),
-            ("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned()),
-        ]);
         LinuxBuilder::default()
             .namespaces(namespaces.into_iter().collect::<Result<Vec<_>, _>>()?)
             .resources(LinuxResources::default())
             .cgroups_path(&self.group)
             .masked_paths(MASKED.map(str::to_owned))
             .readonly_paths(READ_ONLY.map(str::to_owned))
-            .sysctl(sysctl)
             .rootfs_propagation("private")
             .build()
     }

@@ -4,35 +4,15 @@
 use super::Error;
 use super::order::{Directory, Order};
 use crate::embedded::record::Prospect;
+use crate::embedded::rootfs;
 use oci_spec::runtime::Spec;
-use rustix::mount::{MountFlags, UnmountFlags};
-use std::ffi::CString;
+use rustix::mount::UnmountFlags;
 use std::fs;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
 
 /// Mounts the layers with the container's own directory on top, in the supervisor's mount namespace.
 pub(super) fn mount_root(directory: &Directory, order: &Order) -> Result<(), Error> {
-    let mount = || -> io::Result<()> {
-        for path in [directory.upper(), directory.scratch(), directory.root()] {
-            fs::create_dir_all(path)?;
-        }
-        let mut options = b"lowerdir=".to_vec();
-        for (index, layer) in order.layers.iter().enumerate() {
-            if index > 0 {
-                options.push(b':');
-            }
-            options.extend_from_slice(layer.as_os_str().as_bytes());
-        }
-        for (name, path) in [("upperdir", directory.upper()), ("workdir", directory.scratch())] {
-            options.extend_from_slice(format!(",{name}=").as_bytes());
-            options.extend_from_slice(path.as_os_str().as_bytes());
-        }
-        let options = CString::new(options)?;
-        rustix::mount::mount("overlay", directory.root(), "overlay", MountFlags::NODEV, options.as_c_str())?;
-        Ok(())
-    };
-    mount().map_err(Error::step("mount the root file system"))
+    fs::create_dir_all(directory.work()).map_err(Error::step("make the working directory"))?;
+    Ok(rootfs::mount(&order.layers, &directory.upper(), &directory.scratch(), &directory.root())?)
 }
 
 /// Puts into the spec what depends on the image's files: the user.

@@ -13,6 +13,7 @@ mod watch;
 
 use super::kernel::{self, clocks};
 use super::record::{self, End, Exit, Prospect};
+use super::rootfs;
 use order::{Directory, Order};
 use std::io;
 use std::path::Path;
@@ -36,6 +37,8 @@ enum Error {
         #[source]
         source: io::Error,
     },
+    #[error("could not mount the root file system")]
+    Root(#[from] rootfs::Error),
     #[error("{reason}")]
     Program { reason: String, prospect: Prospect },
 }
@@ -48,7 +51,9 @@ impl Error {
     fn prospect(&self) -> Prospect {
         match self {
             Self::Program { prospect, .. } => *prospect,
-            Self::NoOrder { .. } | Self::Record(_) | Self::Locked | Self::Step { .. } => Prospect::Retry,
+            Self::NoOrder { .. } | Self::Record(_) | Self::Locked | Self::Step { .. } | Self::Root(_) => {
+                Prospect::Retry
+            }
         }
     }
 

@@ -17,8 +17,8 @@ pub struct Order {
     pub user: String,
     /// The pod's network namespace; `None` gives the container an empty one of its own.
     pub network_namespace: Option<PathBuf>,
-    /// Mounts of the control plane that the supervisor's mount namespace must not keep alive.
-    pub foreign_mounts: Vec<PathBuf>,
+    /// Where the control plane keeps the namespaces of all pods: the supervisor must not keep those alive.
+    pub network_run_dir: Option<PathBuf>,
     pub group: ContainerGroup,
     /// `cgroup.procs` files that the supervisor writes itself to.
     pub supervisor_groups: Vec<PathBuf>,

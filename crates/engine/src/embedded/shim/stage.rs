@@ -3,9 +3,9 @@
 
 use super::Error;
 use super::order::{Directory, Order};
-use crate::embedded::kernel;
+use crate::embedded::{kernel, network};
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::mount::{MountPropagationFlags, UnmountFlags};
+use rustix::mount::MountPropagationFlags;
 use rustix::process::DumpableBehavior;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -85,14 +85,10 @@ pub(super) fn leave_mounts(order: &Order) -> Result<(), Error> {
         // SAFETY: one thread, and no descriptor or path is held that the new namespace would change.
         unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS)? };
         rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-        for mount in &order.foreign_mounts {
-            match rustix::mount::unmount(mount, UnmountFlags::DETACH) {
-                // Not mounted, or not there: nothing of it is held.
-                Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
-            }
+        match &order.network_run_dir {
+            Some(directory) => network::forget_namespaces(directory),
+            None => Ok(()),
         }
-        Ok(())
     };
     leave().map_err(Error::step("make a mount namespace"))
 }

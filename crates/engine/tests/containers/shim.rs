@@ -1,9 +1,8 @@
 //! One supervisor and one container, for real: what the container may do, how it ends, and what is left.
 
-mod fixture;
-
+use crate::fixture::Bench;
+use crate::need_root;
 use ensemble_engine::embedded::record::{End, KillCause, Prospect};
-use fixture::Bench;
 
 #[test]
 fn a_container_starts_and_stops_and_leaves_only_its_records() {

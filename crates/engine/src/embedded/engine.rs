@@ -1,0 +1,252 @@
+//! The embedded engine as the rest of the program sees it: opens everything, hands wishes to the supervisor, answers
+//! for logs. All work is the supervisor's.
+
+use super::cgroup::{self, Hierarchies, Subtree};
+use super::image::{self, ImageStore};
+use super::kernel;
+use super::layout::{ContainerKey, Layout};
+use super::logs;
+use super::network::{self, Network, NetworkConfig};
+use super::pod::PodKey;
+use super::rootfs;
+use super::scan;
+use super::shim::order::LogBounds;
+use super::supervisor::machine::Machine;
+use super::supervisor::watch::Watches;
+use super::supervisor::{Memory, Message, Supervisor, keep};
+use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
+use ensemble_model::id::EngineName;
+use ensemble_model::observation::Observation;
+use ensemble_model::wanted::{Epoch, Wanted};
+use ipnet::Ipv4Net;
+use ring::digest;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+
+/// Wishes and ends that wait for the loop; more wait where they come from.
+const QUEUE: usize = 1_024;
+
+/// What was measured on one machine (runtime.md §6); more may fit.
+const PODS_AT_MOST: usize = 1_000;
+
+/// What an embedded engine is made with.
+#[derive(Clone, Debug)]
+pub struct EmbeddedConfig {
+    pub name: EngineName,
+    /// The engine's own directory; made if it is missing. On a file system that can hold upper layers.
+    pub dir: PathBuf,
+    /// The command that runs `embedded::shim::main`; the container's directory is appended.
+    pub shim_command: Vec<OsString>,
+    /// `10.80.0.0/16` unless configured.
+    pub pod_network: Ipv4Net,
+    /// The control plane's own port, which no pod may reach.
+    pub control_port: Option<u16>,
+    pub epoch: Epoch,
+    pub observations: mpsc::Sender<Observation>,
+}
+
+/// Why an engine cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("could not make `{path}`")]
+    Directory {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("another server works on `{path}`")]
+    InUse { path: PathBuf },
+    #[error(transparent)]
+    FileSystem(#[from] rootfs::Error),
+    #[error("control groups cannot be used")]
+    Groups(#[from] cgroup::Error),
+    #[error("the image store cannot be used")]
+    Images(#[from] image::Error),
+    #[error("the pod network cannot be used")]
+    Network(#[from] network::Error),
+    #[error("could not look at what is there")]
+    Look(#[from] scan::Error),
+    #[error("could not read the boot id")]
+    BootId(#[source] io::Error),
+}
+
+/// Runs containers on this machine. Containers stay when it is dropped.
+pub struct EmbeddedEngine {
+    machine: Arc<Machine>,
+    messages: mpsc::Sender<Message>,
+    epoch: Mutex<Epoch>,
+    at_once: usize,
+    /// Held for life: two engines on one directory would undo each other's work.
+    _lock: File,
+}
+
+impl EmbeddedEngine {
+    /// Takes the directory, adopts what runs, and begins to report once it is told everything that is wanted.
+    ///
+    /// Must be called on a multi-threaded tokio runtime.
+    ///
+    /// # Errors
+    /// Each says what is missing.
+    pub async fn open(config: EmbeddedConfig) -> Result<Self, OpenError> {
+        let (layout, lock) = take_directory(&config.dir)?;
+        let place = Place::of(&config.dir)?;
+        let subtree = Subtree::open(Hierarchies::find()?, &place.group)?;
+        let network = Network::open(place.network(&layout, config.pod_network, config.control_port)).await?;
+        let machine = Arc::new(Machine {
+            images: ImageStore::open(&layout.images())?,
+            layout,
+            subtree,
+            network,
+            shim_command: config.shim_command,
+            network_run_dir: place.run_dir,
+            log: LogBounds::default(),
+        });
+        let boot_id = kernel::boot_id().map_err(OpenError::BootId)?;
+        let memory = Memory::look(&machine, boot_id, machine.network.found().await?)?;
+        let at_once = 2 * std::thread::available_parallelism().map_or(1, usize::from);
+        let (messages, queue) = mpsc::channel(QUEUE);
+        let supervisor = Supervisor {
+            name: config.name,
+            epoch: config.epoch,
+            machine: Arc::clone(&machine),
+            at_once,
+            observations: config.observations,
+            messages: queue,
+            watches: Watches::new(messages.clone()),
+            memory,
+        };
+        tokio::spawn(supervisor.run());
+        Ok(Self { machine, messages, epoch: Mutex::new(config.epoch), at_once, _lock: lock })
+    }
+
+    /// The images of this engine, to import into before a version is pinned.
+    pub fn images(&self) -> &ImageStore {
+        &self.machine.images
+    }
+
+    /// What on this machine stands in the way of the pods' traffic, for the operator.
+    pub fn obstacles(&self) -> &[String] {
+        self.machine.network.obstacles()
+    }
+
+    /// Ends every container of a directory and takes away all that its engine made outside of it: control groups and
+    /// networks. The directory itself stays.
+    ///
+    /// # Errors
+    /// An engine still works on it, or something would not go; what could go is gone then.
+    pub async fn dismantle(dir: &Path, pod_network: Ipv4Net) -> Result<(), OpenError> {
+        let (layout, _lock) = take_directory(dir)?;
+        let place = Place::of(dir)?;
+        let subtree = Subtree::open(Hierarchies::find()?, &place.group)?;
+        let removed = subtree.remove();
+        let network = Network::open(place.network(&layout, pod_network, None)).await?;
+        network.close_all().await?;
+        Ok(removed?)
+    }
+
+    fn raise_epoch(&self, offered: Epoch) -> Result<(), Error> {
+        let mut current = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        if offered < *current {
+            return Err(Error::StaleEpoch { offered: offered.0, current: current.0 });
+        }
+        *current = offered;
+        Ok(())
+    }
+}
+
+impl Engine for EmbeddedEngine {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            pod_addresses: true,
+            limits: true,
+            starts_at_once: self.at_once,
+            pods_at_most: PODS_AT_MOST,
+        }
+    }
+
+    async fn converge(&self, wanted: Wanted) -> Result<(), Error> {
+        self.raise_epoch(wanted.epoch)?;
+        let sent = self.messages.send(Message::Converge(wanted)).await;
+        sent.map_err(|_| Error::Unreachable { reason: "it was shut down".to_owned() })
+    }
+
+    async fn logs(&self, query: LogQuery) -> Result<Vec<LogLine>, Error> {
+        let machine = Arc::clone(&self.machine);
+        let read = tokio::task::spawn_blocking(move || read_logs(&machine.layout, query)).await;
+        read.map_err(|_| Error::Unreachable { reason: "reading the log broke".to_owned() })?
+    }
+
+    async fn shut_down(&self) {
+        let (stopped, has_stopped) = oneshot::channel();
+        if self.messages.send(Message::ShutDown(stopped)).await.is_ok() {
+            // An error means that the loop ended before: that is what was asked for.
+            let _ = has_stopped.await;
+        }
+    }
+}
+
+fn read_logs(layout: &Layout, query: LogQuery) -> Result<Vec<LogLine>, Error> {
+    let pod = PodKey::new(query.instance.clone(), query.workload, query.index);
+    let key = ContainerKey { pod, container: query.container };
+    let live = layout.container(&key);
+    let kept = || keep::find(layout, &key).map_err(|error| Error::Unreachable { reason: error.sentence() });
+    let directory = if live.path().is_dir() { Some(live) } else { kept()? };
+    let directory = directory.ok_or(Error::NoLogs { instance: query.instance })?;
+    logs::read(&directory, query.since, query.tail)
+        .map_err(|source| Error::Read { path: directory.log().display().to_string(), source })
+}
+
+fn take_directory(dir: &Path) -> Result<(Layout, File), OpenError> {
+    let layout = Layout::new(dir);
+    for path in [dir.to_owned(), layout.instances(), layout.released(), layout.network()] {
+        std::fs::create_dir_all(&path).map_err(|source| OpenError::Directory { path, source })?;
+    }
+    let lock = kernel::take_lock(&layout.lock());
+    let lock = lock.map_err(|source| OpenError::Directory { path: layout.lock(), source })?;
+    let lock = lock.ok_or_else(|| OpenError::InUse { path: dir.to_owned() })?;
+    rootfs::can_hold_upper(dir)?;
+    Ok((layout, lock))
+}
+
+/// What the engine of one directory has outside of it, named after the directory.
+struct Place {
+    identity: PathBuf,
+    /// Of its control groups.
+    group: String,
+    run_dir: PathBuf,
+}
+
+impl Place {
+    fn of(dir: &Path) -> Result<Self, OpenError> {
+        let identity = std::fs::canonicalize(dir)
+            .map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
+        let group = format!("ensemble-{}", tag(&identity));
+        let run_dir = Path::new("/run").join(&group);
+        Ok(Self { identity, group, run_dir })
+    }
+
+    fn network(&self, layout: &Layout, pod_network: Ipv4Net, control_port: Option<u16>) -> NetworkConfig {
+        NetworkConfig {
+            state_dir: layout.network(),
+            run_dir: self.run_dir.clone(),
+            data_dir_identity: self.identity.display().to_string(),
+            pod_network,
+            control_port,
+        }
+    }
+}
+
+/// What tells this directory's control groups from another's on the same machine.
+fn tag(identity: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let digest = digest::digest(&digest::SHA256, identity.as_os_str().as_bytes());
+    digest.as_ref().iter().take(5).fold(String::new(), |mut tag, byte| {
+        write!(tag, "{byte:02x}").expect("writing to a string cannot fail");
+        tag
+    })
+}

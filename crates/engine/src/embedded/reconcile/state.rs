@@ -1,0 +1,282 @@
+//! What the decision is made from: wishes, records, facts. Plain data, gathered by `scan` and by what actions report;
+//! nothing here reads a disk, a kernel or a clock.
+
+use crate::embedded::layout::ContainerKey;
+use crate::embedded::pod::PodKey;
+use crate::embedded::record::{Attempt, Exit, InstanceRecord, Prospect, Running};
+use ensemble_model::id::{AppId, InstanceId};
+use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Wanted, WantedCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Everything the engine was told, merged.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    cells: BTreeMap<CellKey, Arc<CellTemplate>>,
+    run: BTreeMap<InstanceId, Target>,
+    release: BTreeMap<InstanceId, CellKey>,
+    knowledge: Knowledge,
+}
+
+/// Whether every cell of this engine was named at least once: before that, an instance of an unheard cell may be
+/// wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Knowledge {
+    #[default]
+    Some,
+    All,
+}
+
+/// One instance as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub cell: CellKey,
+    pub deployment: String,
+    pub template: Arc<CellTemplate>,
+}
+
+/// What the wishes say about one instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish<'a> {
+    Run(&'a Target),
+    Release,
+    /// Not heard of yet: to be left alone.
+    Unheard,
+}
+
+impl Wishes {
+    /// Takes over what is wanted now; says which instances were named.
+    pub fn take(&mut self, wanted: Wanted) -> BTreeSet<InstanceId> {
+        if wanted.coverage == Coverage::Complete {
+            *self = Self { knowledge: Knowledge::All, ..Self::default() };
+        }
+        let mut named = BTreeSet::new();
+        for cell in wanted.cells {
+            self.take_cell(cell, &mut named);
+        }
+        named
+    }
+
+    fn take_cell(&mut self, cell: WantedCell, named: &mut BTreeSet<InstanceId>) {
+        self.run.retain(|_, target| target.cell != cell.key);
+        self.release.retain(|_, key| *key != cell.key);
+        for id in cell.release {
+            named.insert(id.clone());
+            self.release.insert(id, cell.key.clone());
+        }
+        for instance in cell.run {
+            let target = Target {
+                cell: cell.key.clone(),
+                deployment: instance.deployment,
+                template: Arc::clone(&cell.template),
+            };
+            named.insert(instance.id.clone());
+            // Wanted wins: an instance never disappears because two lists disagree.
+            self.release.remove(&instance.id);
+            self.run.insert(instance.id, target);
+        }
+        self.cells.insert(cell.key, cell.template);
+    }
+
+    pub fn wish(&self, id: &InstanceId, recorded: Option<&CellKey>) -> Wish<'_> {
+        if let Some(target) = self.run.get(id) {
+            return Wish::Run(target);
+        }
+        let cell_is_heard = recorded.is_some_and(|cell| self.cells.contains_key(cell));
+        if self.knowledge == Knowledge::All || cell_is_heard || self.release.contains_key(id) {
+            Wish::Release
+        } else {
+            Wish::Unheard
+        }
+    }
+
+    pub fn knowledge(&self) -> Knowledge {
+        self.knowledge
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = (&InstanceId, &Target)> {
+        self.run.iter()
+    }
+
+    pub fn releasing(&self) -> impl Iterator<Item = &InstanceId> {
+        self.release.keys()
+    }
+}
+
+impl Target {
+    pub fn record(&self, id: &InstanceId) -> InstanceRecord {
+        InstanceRecord {
+            id: id.clone(),
+            cell: self.cell.clone(),
+            deployment: self.deployment.clone(),
+            template: (*self.template).clone(),
+        }
+    }
+
+    pub fn matches(&self, record: &InstanceRecord) -> bool {
+        record.cell == self.cell && record.deployment == self.deployment && record.template == *self.template
+    }
+}
+
+/// What stands on the disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    pub instances: BTreeMap<InstanceId, InstanceRecord>,
+    pub containers: BTreeMap<ContainerKey, ContainerRecords>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerRecords {
+    pub attempt: Option<Attempt>,
+    pub running: Option<Running>,
+    pub exit: Option<Exit>,
+}
+
+impl ContainerRecords {
+    /// How the present attempt ended.
+    pub fn end_of_attempt(&self) -> Option<&Exit> {
+        let attempt = self.attempt?;
+        self.exit.as_ref().filter(|exit| exit.attempt == attempt.number)
+    }
+
+    /// What the present attempt's supervisor wrote when the program was made.
+    pub fn running_attempt(&self) -> Option<&Running> {
+        let attempt = self.attempt?;
+        self.running.as_ref().filter(|running| running.attempt == attempt.number)
+    }
+}
+
+/// What the kernel says, and what the engine itself is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    pub boot_id: String,
+    /// Containers whose supervisor holds its lock.
+    pub held: BTreeSet<ContainerKey>,
+    /// Instances whose control group is whole.
+    pub groups: BTreeSet<InstanceId>,
+    /// Pods that have a namespace and an interface.
+    pub networks: BTreeMap<PodKey, IpAddr>,
+    /// What is there and in no record.
+    pub strays: BTreeSet<Stray>,
+    /// What actions are under way for.
+    pub busy: BTreeSet<Subject>,
+    /// Actions that failed and are waited for.
+    pub failures: BTreeMap<Subject, Failure>,
+    /// When a supervisor was asked to stop, in milliseconds after boot.
+    pub asked_to_stop: BTreeMap<ContainerKey, u64>,
+}
+
+/// Things without a record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stray {
+    /// A directory under `instances` without a readable record, by its name.
+    Directory(String),
+    /// A group in our subtree, by its name.
+    Group(String),
+    Network(PodKey),
+}
+
+/// What an action is about. Two actions about one subject never run at once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    Instance(InstanceId),
+    Pod(PodKey),
+    Container(ContainerKey),
+    Stray(Stray),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// How often in a row.
+    pub streak: u32,
+    pub at_boot_ms: u64,
+    pub reason: String,
+    pub prospect: Prospect,
+}
+
+/// One step. Every one may be done twice, and may be cut short anywhere: the next decision starts from what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Write the instance's record and make its control group.
+    Prepare(InstanceRecord),
+    Attach {
+        pod: PodKey,
+        app: AppId,
+    },
+    Start {
+        container: ContainerKey,
+        attempt: Attempt,
+    },
+    /// The supervisor is gone without an exit record: empty the group and write that it was lost.
+    Collect {
+        container: ContainerKey,
+        attempt: Attempt,
+        loss: Loss,
+    },
+    /// Ask the supervisor to stop its container.
+    Stop(ContainerKey),
+    /// It was asked long ago: end the container's processes and the supervisor.
+    Kill(ContainerKey),
+    Detach(PodKey),
+    /// Nothing of it runs any more: keep the logs, remove everything else.
+    Retire(InstanceId),
+    Sweep(Stray),
+}
+
+/// Why nobody saw how an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    SupervisorEnded,
+    NeverStarted,
+    /// It ran in this boot, which is over.
+    MachineRestarted {
+        boot_id: String,
+    },
+}
+
+impl Loss {
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::SupervisorEnded => "its supervisor ended",
+            Self::NeverStarted => "its supervisor ended before it was started",
+            Self::MachineRestarted { .. } => "the machine was restarted",
+        }
+    }
+}
+
+impl Action {
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Prepare(record) => Subject::Instance(record.id.clone()),
+            Self::Retire(id) => Subject::Instance(id.clone()),
+            Self::Attach { pod, .. } | Self::Detach(pod) => Subject::Pod(pod.clone()),
+            Self::Start { container, .. }
+            | Self::Collect { container, .. }
+            | Self::Stop(container)
+            | Self::Kill(container) => Subject::Container(container.clone()),
+            Self::Sweep(stray) => Subject::Stray(stray.clone()),
+        }
+    }
+}
+
+/// All pods of an instance, in the template's order.
+pub fn pods(id: &InstanceId, template: &CellTemplate) -> Vec<PodKey> {
+    let workloads = template.workloads.iter();
+    let pods =
+        workloads.flat_map(|workload| (0..workload.pod_count).map(|index| (workload.name.clone(), index)));
+    pods.map(|(workload, index)| PodKey::new(id.clone(), workload, index)).collect()
+}
+
+/// All containers of an instance, in the template's order.
+pub fn containers(id: &InstanceId, template: &CellTemplate) -> Vec<ContainerKey> {
+    let mut keys = Vec::new();
+    for workload in &template.workloads {
+        for index in 0..workload.pod_count {
+            let pod = PodKey::new(id.clone(), workload.name.clone(), index);
+            let names = workload.containers.iter().map(|container| container.name.clone());
+            keys.extend(names.map(|container| ContainerKey { pod: pod.clone(), container }));
+        }
+    }
+    keys
+}

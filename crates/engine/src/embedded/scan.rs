@@ -1,0 +1,139 @@
+//! Gathers what `reconcile` decides from: records under the engine's directory, locks, control groups. Reads only;
+//! what it cannot read it reports as a stray or leaves out, and never takes for "not there" what it failed to look at.
+
+use super::cgroup::Subtree;
+use super::kernel::{self, Lock};
+use super::layout::{self, ContainerKey, Layout};
+use super::reconcile::state::{ContainerRecords, Facts, Records, Stray, containers};
+use super::record::{self, Exit, InstanceRecord};
+use super::shim::order::Directory;
+use ensemble_model::id::InstanceId;
+use std::collections::BTreeSet;
+use std::io;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("could not list the instances")]
+    List(#[source] io::Error),
+    #[error(transparent)]
+    Group(#[from] super::cgroup::Error),
+    #[error("could not ask for a lock")]
+    Lock(#[source] io::Error),
+    #[error(transparent)]
+    Record(#[from] record::Error),
+}
+
+/// Looks at everything. Networks are known to the network alone and left as they are; so is what the engine is about.
+pub(super) fn everything(
+    layout: &Layout,
+    subtree: &Subtree,
+    records: &mut Records,
+    facts: &mut Facts,
+) -> Result<(), Error> {
+    let mut found = Records::default();
+    let mut strays: BTreeSet<Stray> =
+        facts.strays.iter().filter(|stray| matches!(stray, Stray::Network(_))).cloned().collect();
+    for entry in std::fs::read_dir(layout.instances()).map_err(Error::List)? {
+        let entry = entry.map_err(Error::List)?;
+        let directory = entry.path();
+        match record::read::<InstanceRecord>(&layout::instance_record(&directory)) {
+            // A record under another name is not where its containers would be looked for.
+            Ok(Some(record)) if layout.instance(&record.id) == directory => {
+                found.instances.insert(record.id.clone(), record);
+            }
+            Ok(_) | Err(record::Error::Malformed { .. }) => {
+                strays.insert(Stray::Directory(entry.file_name().to_string_lossy().into_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut held = BTreeSet::new();
+    for record in found.instances.values() {
+        for key in containers(&record.id, &record.template) {
+            let (records, lock) = container(&layout.container(&key))?;
+            if lock == Lock::Held {
+                held.insert(key.clone());
+            }
+            found.containers.insert(key, records);
+        }
+    }
+    let named: BTreeSet<String> = found.instances.keys().map(layout::instance_group).collect();
+    let groups = subtree.instances()?;
+    strays.extend(groups.difference(&named).cloned().map(Stray::Group));
+    facts.groups = found
+        .instances
+        .keys()
+        .filter(|id| subtree.has_instance(&layout::instance_group(id)))
+        .cloned()
+        .collect();
+    facts.held = held;
+    facts.strays = strays;
+    *records = found;
+    Ok(())
+}
+
+/// Looks at one container again, after something happened to it.
+pub(super) fn one_container(
+    layout: &Layout,
+    key: &ContainerKey,
+    records: &mut Records,
+    facts: &mut Facts,
+) -> Result<(), Error> {
+    let (found, lock) = container(&layout.container(key))?;
+    match lock {
+        Lock::Held => {
+            facts.held.insert(key.clone());
+        }
+        Lock::Free => {
+            facts.held.remove(key);
+            facts.asked_to_stop.remove(key);
+        }
+    }
+    records.containers.insert(key.clone(), found);
+    Ok(())
+}
+
+/// Looks at one instance's record and group again, and forgets its containers when it is gone.
+pub(super) fn one_instance(
+    layout: &Layout,
+    subtree: &Subtree,
+    id: &InstanceId,
+    records: &mut Records,
+    facts: &mut Facts,
+) -> Result<(), Error> {
+    match record::read::<InstanceRecord>(&layout::instance_record(&layout.instance(id)))? {
+        Some(record) => {
+            records.instances.insert(id.clone(), record);
+        }
+        None => {
+            records.instances.remove(id);
+            records.containers.retain(|key, _| key.pod.instance != *id);
+        }
+    }
+    if subtree.has_instance(&layout::instance_group(id)) {
+        facts.groups.insert(id.clone());
+    } else {
+        facts.groups.remove(id);
+    }
+    Ok(())
+}
+
+/// The lock is asked before the records are read: a supervisor writes its exit record before it lets the lock go, so
+/// a free lock without a record means that there will be none.
+fn container(directory: &Directory) -> Result<(ContainerRecords, Lock), Error> {
+    let lock = kernel::probe_lock(&directory.lock()).map_err(Error::Lock)?;
+    let records = ContainerRecords {
+        attempt: lenient(record::read(&directory.attempt()))?,
+        running: lenient(record::read(&directory.running()))?,
+        exit: lenient(record::read::<Exit>(&directory.exit()))?,
+    };
+    Ok((records, lock))
+}
+
+/// A record that is there and makes no sense counts as none: what follows from none is safe, if not friendly.
+fn lenient<T>(read: Result<Option<T>, record::Error>) -> Result<Option<T>, record::Error> {
+    match read {
+        Err(record::Error::Malformed { .. }) => Ok(None),
+        read => read,
+    }
+}

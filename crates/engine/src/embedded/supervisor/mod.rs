@@ -1,0 +1,372 @@
+//! The engine's loop: takes wishes, learns what ended, decides with `reconcile`, lets actions run with a bound, tells
+//! what changed. One task owns all state; actions run beside it and report back. Holds no rule of its own about what
+//! should happen.
+
+pub(crate) mod keep;
+pub(crate) mod machine;
+mod start;
+pub(crate) mod watch;
+
+use super::kernel::clocks;
+use super::layout::ContainerKey;
+use super::network::{self, FoundPod};
+use super::reconcile::observe::{Told, observe};
+use super::reconcile::state::{
+    Action, Facts, Failure, Knowledge, Records, Stray, Subject, Wish, Wishes, pods,
+};
+use super::reconcile::{Decision, reconcile};
+use super::scan;
+use ensemble_model::id::{EngineName, InstanceId};
+use ensemble_model::observation::{InstanceObservation, Observation, Presence, Reach};
+use ensemble_model::wanted::{Epoch, Wanted};
+use machine::{Error, Learnt, Machine};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use watch::Watches;
+
+/// Everything is looked at again this often, as long as nothing is under way: somebody else may have touched it.
+const LOOK_AROUND: Duration = Duration::from_secs(60);
+
+/// The longest sleep; shorter where something is due.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// When whoever takes observations is slow, or a supervisor is not yet told.
+const SOON: Duration = Duration::from_millis(50);
+
+/// What the loop is told from outside.
+pub(crate) enum Message {
+    Converge(Wanted),
+    /// A supervisor has ended.
+    Ended(ContainerKey),
+    ShutDown(oneshot::Sender<()>),
+}
+
+pub(crate) struct Supervisor {
+    pub(crate) name: EngineName,
+    pub(crate) epoch: Epoch,
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) at_once: usize,
+    pub(crate) observations: mpsc::Sender<Observation>,
+    pub(crate) messages: mpsc::Receiver<Message>,
+    pub(crate) watches: Watches,
+    pub(crate) memory: Memory,
+}
+
+/// All that is known, and what was told of it.
+#[derive(Default)]
+pub(crate) struct Memory {
+    wishes: Wishes,
+    records: Records,
+    facts: Facts,
+    told: BTreeMap<InstanceId, InstanceObservation>,
+    has_told_whole: bool,
+}
+
+/// An action's end.
+struct Done {
+    action: Action,
+    outcome: Result<Learnt, Error>,
+}
+
+impl Memory {
+    /// Looks at everything on this machine.
+    ///
+    /// # Errors
+    /// Something cannot be looked at; then nothing may be concluded.
+    pub(crate) fn look(
+        machine: &Machine,
+        boot_id: String,
+        found: Vec<FoundPod>,
+    ) -> Result<Self, scan::Error> {
+        let mut memory = Self::default();
+        memory.facts.boot_id = boot_id;
+        memory.look_again(machine, found)?;
+        Ok(memory)
+    }
+
+    fn look_again(&mut self, machine: &Machine, found: Vec<FoundPod>) -> Result<(), scan::Error> {
+        scan::everything(&machine.layout, &machine.subtree, &mut self.records, &mut self.facts)?;
+        let instances = self.records.instances.values();
+        let known: BTreeSet<_> = instances.flat_map(|record| pods(&record.id, &record.template)).collect();
+        self.facts.networks.clear();
+        self.facts.strays.retain(|stray| !matches!(stray, Stray::Network(_)));
+        for pod in found {
+            let is_whole =
+                pod.namespace == network::Presence::There && pod.interface == network::Presence::There;
+            if !known.contains(&pod.pod) {
+                self.facts.strays.insert(Stray::Network(pod.pod));
+            } else if is_whole {
+                self.facts.networks.insert(pod.pod, IpAddr::V4(pod.address));
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, wanted: Wanted) {
+        for id in self.wishes.take(wanted) {
+            let cell = self.records.instances.get(&id).map(|record| &record.cell);
+            if self.wishes.wish(&id, cell) == Wish::Release {
+                // Asked for again: confirmed again, also when nothing of it is found.
+                self.told.remove(&id);
+            }
+        }
+    }
+
+    /// What is to be told and was not: complete for every instance named.
+    fn news(&self) -> (Vec<InstanceObservation>, Option<u64>) {
+        let now = clocks();
+        let mut ids: BTreeSet<&InstanceId> = self.wishes.running().map(|(id, _)| id).collect();
+        ids.extend(self.wishes.releasing());
+        ids.extend(self.records.instances.keys());
+        ids.extend(self.told.iter().filter(|(_, told)| told.presence != Presence::Gone).map(|(id, _)| id));
+        let mut news = Vec::new();
+        let mut wake = None;
+        for id in ids {
+            let told = observe(&self.wishes, &self.records, &self.facts, now, id);
+            let Some(Told { observation, wake_at_boot_ms }) = told else { continue };
+            wake = earlier(wake, wake_at_boot_ms);
+            if !self.has_told_whole || self.told.get(id) != Some(&observation) {
+                news.push(observation);
+            }
+        }
+        (news, wake)
+    }
+}
+
+impl Supervisor {
+    /// Runs until it is told to stop or nobody can tell it anything any more.
+    pub(crate) async fn run(mut self) {
+        let mut under_way: JoinSet<Done> = JoinSet::new();
+        let mut look_around = tokio::time::interval(LOOK_AROUND);
+        look_around.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        look_around.reset();
+        let stopped = loop {
+            let sleep = self.step(&mut under_way);
+            tokio::select! {
+                message = self.messages.recv() => match message {
+                    Some(Message::Converge(wanted)) => self.memory.take(wanted),
+                    Some(Message::Ended(key)) => self.ended(&key),
+                    Some(Message::ShutDown(stopped)) => break Some(stopped),
+                    None => break None,
+                },
+                Some(done) = under_way.join_next() => self.finished(done),
+                _ = look_around.tick() => if under_way.is_empty() { self.look_around().await },
+                () = tokio::time::sleep(sleep) => {}
+            }
+            self.take_what_waits(&mut under_way);
+        };
+        self.watches.end();
+        // A step that is cut short is repaired by the next start; but letting it end leaves less to repair.
+        let _ = tokio::time::timeout(Duration::from_secs(5), async {
+            while under_way.join_next().await.is_some() {}
+        })
+        .await;
+        under_way.abort_all();
+        // Whoever asked may have stopped waiting.
+        let _ = stopped.map(|stopped| stopped.send(()));
+    }
+
+    /// Decides, lets actions begin, tells. Returns how long it may sleep if nothing comes.
+    fn step(&mut self, under_way: &mut JoinSet<Done>) -> Duration {
+        let now = clocks();
+        let Memory { wishes, records, facts, .. } = &self.memory;
+        let Decision { actions, wake_at_boot_ms } = reconcile(wishes, records, facts, now);
+        for action in actions {
+            if under_way.len() >= self.at_once {
+                // The end of one of them wakes the loop.
+                break;
+            }
+            self.begin(action, under_way);
+        }
+        let all_are_watched = self.watches.follow(&self.memory.facts.held, &self.machine.layout);
+        let (news, wake_for_ready) = self.memory.news();
+        let all_is_told = self.tell(news);
+        let due = earlier(wake_at_boot_ms, wake_for_ready);
+        let sleep = due.map_or(IDLE, |due| Duration::from_millis(due.saturating_sub(now.boot_ms).max(1)));
+        if all_are_watched && all_is_told { sleep } else { sleep.min(SOON) }
+    }
+
+    fn begin(&mut self, action: Action, under_way: &mut JoinSet<Done>) {
+        let facts = &mut self.memory.facts;
+        facts.busy.insert(action.subject());
+        let instance = match &action {
+            Action::Start { container, .. } => Some(&container.pod.instance),
+            Action::Prepare(_)
+            | Action::Attach { .. }
+            | Action::Collect { .. }
+            | Action::Stop(_)
+            | Action::Kill(_)
+            | Action::Detach(_)
+            | Action::Retire(_)
+            | Action::Sweep(_) => None,
+        };
+        let record = instance.and_then(|id| self.memory.records.instances.get(id)).cloned();
+        let machine = Arc::clone(&self.machine);
+        under_way.spawn(async move {
+            let outcome = machine.act(action.clone(), record).await;
+            Done { action, outcome }
+        });
+    }
+
+    /// Whatever is ready now is taken before the next decision, so that a burst is decided on once.
+    fn take_what_waits(&mut self, under_way: &mut JoinSet<Done>) {
+        while let Some(done) = under_way.try_join_next() {
+            self.finished(done);
+        }
+    }
+
+    fn finished(&mut self, done: Result<Done, tokio::task::JoinError>) {
+        match done {
+            Ok(Done { action, outcome }) => self.account(&action, outcome),
+            Err(error) => {
+                // Actions answer errors; one that panicked is a fault of ours. Its subject stays busy for good
+                // rather than being tried for ever.
+                tracing::error!(%error, "a step of the engine broke: {error}");
+            }
+        }
+    }
+
+    fn account(&mut self, action: &Action, outcome: Result<Learnt, Error>) {
+        let subject = action.subject();
+        self.memory.facts.busy.remove(&subject);
+        match outcome {
+            Ok(learnt) => {
+                self.memory.facts.failures.remove(&subject);
+                self.worked(action, learnt);
+            }
+            Err(error) => {
+                let reason = error.sentence();
+                tracing::warn!(subject = ?subject, "a step failed: {reason}");
+                let streak = self.memory.facts.failures.get(&subject).map_or(0, |failure| failure.streak);
+                let failure = Failure {
+                    streak: streak.saturating_add(1),
+                    at_boot_ms: clocks().boot_ms,
+                    reason,
+                    prospect: error.prospect(),
+                };
+                self.memory.facts.failures.insert(subject, failure);
+            }
+        }
+        self.look_at(action);
+    }
+
+    fn worked(&mut self, action: &Action, learnt: Learnt) {
+        let facts = &mut self.memory.facts;
+        match (action, learnt) {
+            (Action::Attach { pod, .. }, Learnt::Attached(address)) => {
+                facts.networks.insert(pod.clone(), address);
+            }
+            (Action::Detach(pod), _) => {
+                facts.networks.remove(pod);
+            }
+            (Action::Stop(key), _) => {
+                facts.asked_to_stop.insert(key.clone(), clocks().boot_ms);
+            }
+            (Action::Retire(id), _) => facts.failures.retain(|subject, _| !is_of(subject, id)),
+            (Action::Sweep(stray), _) => {
+                facts.strays.remove(stray);
+            }
+            (
+                Action::Prepare(_)
+                | Action::Attach { .. }
+                | Action::Start { .. }
+                | Action::Collect { .. }
+                | Action::Kill(_),
+                _,
+            ) => {}
+        }
+    }
+
+    /// What an action touched is looked at again, whether it worked or not.
+    fn look_at(&mut self, action: &Action) {
+        let Memory { records, facts, .. } = &mut self.memory;
+        let Machine { layout, subtree, .. } = &*self.machine;
+        let looked = match action {
+            Action::Start { container: key, .. }
+            | Action::Collect { container: key, .. }
+            | Action::Stop(key)
+            | Action::Kill(key) => scan::one_container(layout, key, records, facts),
+            Action::Prepare(record) => scan::one_instance(layout, subtree, &record.id, records, facts),
+            Action::Retire(id) => scan::one_instance(layout, subtree, id, records, facts),
+            Action::Attach { .. } | Action::Detach(_) | Action::Sweep(_) => Ok(()),
+        };
+        if let Err(error) = looked {
+            // Nothing is concluded from a failed look; the next look around tries again.
+            tracing::warn!("could not look at what a step left: {error}");
+        }
+    }
+
+    fn ended(&mut self, key: &ContainerKey) {
+        self.watches.forget(key);
+        if self.memory.facts.busy.contains(&Subject::Container(key.clone())) {
+            // The action that is under way looks when it is done.
+            return;
+        }
+        let Memory { records, facts, .. } = &mut self.memory;
+        if !records.instances.contains_key(&key.pod.instance) {
+            return;
+        }
+        if let Err(error) = scan::one_container(&self.machine.layout, key, records, facts) {
+            tracing::warn!("could not look at a container that ended: {error}");
+        }
+    }
+
+    async fn look_around(&mut self) {
+        let looked = match self.machine.network.found().await {
+            Ok(found) => self.memory.look_again(&self.machine, found).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(reason) = looked {
+            tracing::warn!("could not look around: {reason}");
+        }
+    }
+
+    /// Says whether all news are out. A queue that is full keeps them for the next step.
+    fn tell(&mut self, news: Vec<InstanceObservation>) -> bool {
+        let memory = &mut self.memory;
+        let whole = !memory.has_told_whole && memory.wishes.knowledge() == Knowledge::All;
+        if news.is_empty() && !whole {
+            return true;
+        }
+        let reach = if whole { Reach::Whole } else { Reach::Listed };
+        let observation =
+            Observation { engine: self.name.clone(), epoch: self.epoch, reach, instances: news.clone() };
+        match self.observations.try_send(observation) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => return false,
+            // Nobody listens any more: the server is going down.
+            Err(mpsc::error::TrySendError::Closed(_)) => return true,
+        }
+        memory.has_told_whole |= whole;
+        for observation in news {
+            if observation.presence == Presence::Gone
+                && !memory.wishes.releasing().any(|id| *id == observation.instance)
+            {
+                memory.told.remove(&observation.instance);
+            } else {
+                memory.told.insert(observation.instance.clone(), observation);
+            }
+        }
+        true
+    }
+}
+
+fn is_of(subject: &Subject, instance: &InstanceId) -> bool {
+    match subject {
+        Subject::Instance(id) => id == instance,
+        Subject::Pod(pod) => pod.instance == *instance,
+        Subject::Container(key) => key.pod.instance == *instance,
+        Subject::Stray(_) => false,
+    }
+}
+
+fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}

@@ -1,0 +1,77 @@
+//! Waits for supervisors to end: one descriptor and one small task each, adopted ones and our own children alike.
+//! Says that one ended; how is in its records.
+
+use super::Message;
+use crate::embedded::kernel::{self, ProcessIdentity};
+use crate::embedded::layout::{ContainerKey, Layout};
+use crate::embedded::record;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, OwnedFd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+pub(crate) struct Watches {
+    messages: mpsc::Sender<Message>,
+    watched: BTreeMap<ContainerKey, AbortHandle>,
+}
+
+impl Watches {
+    pub(crate) fn new(messages: mpsc::Sender<Message>) -> Self {
+        Self { messages, watched: BTreeMap::new() }
+    }
+
+    /// Watches every supervisor that holds a lock and is not watched yet. Says whether all of them are: one may hold
+    /// the lock and not have written yet who it is.
+    pub(super) fn follow(&mut self, held: &BTreeSet<ContainerKey>, layout: &Layout) -> bool {
+        let mut all = true;
+        for key in held {
+            if self.watched.contains_key(key) {
+                continue;
+            }
+            match record::read::<ProcessIdentity>(&layout.container(key).lock()) {
+                Ok(Some(identity)) => {
+                    let task = tokio::spawn(watch(identity, key.clone(), self.messages.clone()));
+                    self.watched.insert(key.clone(), task.abort_handle());
+                }
+                Ok(None) | Err(_) => all = false,
+            }
+        }
+        all
+    }
+
+    pub(super) fn forget(&mut self, key: &ContainerKey) {
+        self.watched.remove(key);
+    }
+
+    pub(super) fn end(&mut self) {
+        for task in self.watched.values() {
+            task.abort();
+        }
+        self.watched.clear();
+    }
+}
+
+/// A pidfd becomes readable when its process has ended.
+fn register(process: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an owned descriptor always answers the same descriptor, open until it is dropped.
+    Ok(unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }?)
+}
+
+async fn watch(identity: ProcessIdentity, key: ContainerKey, messages: mpsc::Sender<Message>) {
+    if let Ok(Some(process)) = kernel::open_process(&identity)
+        && let Ok(process) = register(process)
+    {
+        // Readable when the process has ended. An error means the same: nothing more will be learnt from it.
+        let _ = process.readable().await;
+        // Ours are children and must be reaped; adopted ones are somebody else's.
+        let _ = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    } else {
+        // Gone already, or the lock names one that is: look again, but not in a circle without a pause.
+        tokio::time::sleep(super::SOON).await;
+    }
+    // The loop has ended when nobody receives.
+    let _ = messages.send(Message::Ended(key)).await;
+}

@@ -1,0 +1,8 @@
+//! Containers for real, as root: one supervisor at a time (`shim`), and the whole engine (`engine`, `survival`).
+//! Without root every test says by name that it is skipped. Nothing may be left behind, also on failure.
+
+mod engine;
+#[path = "../fixture/mod.rs"]
+mod fixture;
+mod shim;
+mod survival;

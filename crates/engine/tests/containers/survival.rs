@@ -1,0 +1,119 @@
+//! What outlives what: containers their engine, records their supervisors. None lost, none doubled.
+
+use crate::fixture::machine::Machine;
+use crate::need_root;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_engine_adopts_what_runs() {
+    need_root!("a_new_engine_adopts_what_runs");
+    let mut machine = Machine::new().await;
+    let cell = machine.cell(&["polite"], &["i-a", "i-b"]);
+    machine.converge(vec![cell.clone()]).await;
+    machine.until_ready(2).await;
+    let before = machine.programs();
+
+    machine.close().await;
+    assert_eq!(machine.programs(), before, "containers stay when their engine goes");
+    machine.open().await;
+    machine.converge(vec![cell]).await;
+    machine.until_ready(2).await;
+
+    assert_eq!(before.len(), 2);
+    assert_eq!(machine.programs(), before, "none lost, none doubled");
+    assert_eq!(machine.restarts(), [0, 0]);
+    machine.converge(vec![machine.cell(&["polite"], &[])]).await;
+    machine.until_gone(&["i-a", "i-b"]).await;
+    assert!(machine.programs().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_no_engine_was_there_is_found_and_started_again() {
+    need_root!("what_ended_while_no_engine_was_there_is_found_and_started_again");
+    let mut machine = Machine::new().await;
+    let cell = machine.cell(&["polite"], &["i-a"]);
+    machine.converge(vec![cell.clone()]).await;
+    machine.until_ready(1).await;
+    let before = machine.programs();
+
+    machine.close().await;
+    machine.end_program(before[0]);
+    machine.open().await;
+    machine.converge(vec![cell]).await;
+    machine.until_message("exited 0").await;
+    machine.until_ready(1).await;
+
+    assert_eq!(machine.restarts(), [1]);
+    assert_ne!(machine.programs(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_whose_supervisor_was_killed_is_lost_and_replaced() {
+    need_root!("a_container_whose_supervisor_was_killed_is_lost_and_replaced");
+    let mut machine = Machine::new().await;
+    machine.converge(vec![machine.cell(&["polite"], &["i-a"])]).await;
+    machine.until_ready(1).await;
+    let before = machine.programs();
+
+    machine.kill_supervisors();
+    machine.until_message("lost: its supervisor ended").await;
+    machine.until_ready(1).await;
+
+    let after = machine.programs();
+    assert_eq!(after.len(), 1, "the old one does not run beside the new one");
+    assert_ne!(after, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_another_boot_are_never_acted_on() {
+    need_root!("records_of_another_boot_are_never_acted_on");
+    let mut machine = Machine::new().await;
+    let cell = machine.cell(&["polite"], &["i-a"]);
+    machine.converge(vec![cell.clone()]).await;
+    machine.until_ready(1).await;
+    machine.close().await;
+    // As after a power cut: no process, no exit record; and a stranger now has the pid of the record.
+    machine.kill_supervisors();
+    machine.kill_programs();
+    let mut stranger = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    machine.forge_boot(stranger.id());
+
+    machine.open().await;
+    machine.converge(vec![cell]).await;
+    machine.until_message("lost: the machine was restarted").await;
+    machine.until_ready(1).await;
+    let stranger_lives = stranger.try_wait().unwrap().is_none();
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+
+    assert!(stranger_lives);
+    assert_eq!(machine.programs().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_record_knows_is_removed() {
+    need_root!("what_no_record_knows_is_removed");
+    let mut machine = Machine::new().await;
+    machine.converge(vec![machine.cell(&["polite"], &["i-a", "i-b"])]).await;
+    machine.until_ready(2).await;
+    machine.close().await;
+    // A crash of the disk took one record: its container, group, network and directory are strays.
+    machine.lose_record("i-b");
+
+    machine.open().await;
+    machine.converge(vec![machine.cell(&["polite"], &["i-a"])]).await;
+    machine.until_ready(1).await;
+    machine.until_rest("i-b").await;
+
+    assert_eq!(machine.group_names(), ["i-a"]);
+    assert_eq!(machine.programs().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_engines_never_work_on_one_directory() {
+    need_root!("two_engines_never_work_on_one_directory");
+    let machine = Machine::new().await;
+
+    let second = machine.try_open().await;
+
+    assert!(matches!(second, Err(ensemble_engine::embedded::OpenError::InUse { .. })));
+}

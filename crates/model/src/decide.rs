@@ -25,12 +25,16 @@ use crate::permit::Permit;
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::time::Now;
+use serde_json::Value;
 use std::sync::Arc;
 
 pub(crate) use draft::Draft;
 pub use planning::{PlanAnswer, explained, plan};
 pub use tick::Attendance;
 pub(crate) use tick::next_due;
+
+/// How deep JSON that is kept as given may be nested. The log's reader stops at 128, its own levels included.
+const LEVELS_AT_MOST: usize = 64;
 
 /// What an accepted command changes, and its answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,7 +150,7 @@ fn accept(draft: &mut Draft, command: &Command, asked: Asked) {
         kind: asked.kind,
         action: request.action.clone(),
         caller,
-        parameters: Arc::new(request.parameters.clone()),
+        parameters: Arc::new(kept(&request.parameters)),
         client_token: request.client_token.clone(),
         nonce: request.nonce.clone(),
         timeout_s: asked.timeout_s,
@@ -164,4 +168,21 @@ fn accepted(draft: &Draft, command: &Command, app: &AppId) -> Accepted {
     let operation = command.request.request_id.clone();
     let revision = draft.state.operations.get(&operation).map_or(0, |operation| operation.revision);
     Accepted { operation, app: app.clone(), revision }
+}
+
+/// Parameters as the history keeps them: as text where they are nested too deep to be read back from the log.
+fn kept(parameters: &Value) -> Value {
+    if nests_deeper(parameters, LEVELS_AT_MOST) {
+        return Value::String(parameters.to_string());
+    }
+    parameters.clone()
+}
+
+fn nests_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Value::Array(_) | Value::Object(_) if levels == 0 => true,
+        Value::Array(values) => values.iter().any(|value| nests_deeper(value, levels - 1)),
+        Value::Object(values) => values.values().any(|value| nests_deeper(value, levels - 1)),
+    }
 }

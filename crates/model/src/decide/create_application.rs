@@ -4,7 +4,7 @@
 use super::draft::Draft;
 use super::planning::{asked, first_plan, resources_of};
 use super::rescale_application::plan_instances;
-use super::{Asked, accept, accepted, ending};
+use super::{Asked, LEVELS_AT_MOST, accept, accepted, ending, nests_deeper};
 use crate::command::{Accepted, Command, CreateApplication};
 use crate::event::{Event, NewApplication};
 use crate::operation::OperationKind;
@@ -62,5 +62,29 @@ fn check(draft: &Draft, command: &Command, create: &CreateApplication) -> Result
         let text = format!("the id `{}` is taken", create.app);
         return Err(Refusal::Template { path: "AppId".into(), text });
     }
+    check_depth(create)?;
     resources_of(&create.resources).map(|_| ())
+}
+
+/// What is kept as given is read back from the log, whose reader gives up on JSON that is nested too deep: a
+/// template must not be able to write what cannot be read.
+fn check_depth(create: &CreateApplication) -> Result<(), Refusal> {
+    let CreateApplication { resources, workloads, .. } = create;
+    let services = workloads
+        .iter()
+        .enumerate()
+        .map(|(at, workload)| (format!("workload[{at}].serviceConfig"), workload.service_config.as_ref()));
+    let attributes = [
+        ("resourceAttribute.netSecurityStrategy".to_owned(), resources.net_security_strategy.as_ref()),
+        ("resourceAttribute.initConfig".to_owned(), resources.init_config.as_ref()),
+    ];
+    for (path, value) in services.chain(attributes) {
+        if value.is_some_and(|value| nests_deeper(value, LEVELS_AT_MOST)) {
+            return Err(Refusal::Template {
+                path,
+                text: format!("is nested more than {LEVELS_AT_MOST} levels deep"),
+            });
+        }
+    }
+    Ok(())
 }

@@ -1,10 +1,12 @@
 //! The log's format: whatever happens to the bytes is noticed and named (`decisions.md` §7.7).
 
-use crate::house::{House, SHANGHAI, item};
+use crate::house::{House, SHANGHAI, create, item};
+use ensemble_model::command::Change;
 use ensemble_model::log::Fault;
 use ensemble_model::log::format::{self, Chain, decode, inspect};
 use ensemble_model::log::recovery::recover;
 use ensemble_model::log::snapshot::Snapshot;
+use proptest::prelude::*;
 
 fn records() -> Vec<Vec<u8>> {
     let mut house = House::with_ready(1);
@@ -107,6 +109,46 @@ fn each_way_to_damage_a_log_has_its_name() {
 
     let payload = inspect(&sound[0], 0).unwrap();
     assert_eq!(payload.before, Chain::default(), "the first record follows nothing");
+}
+
+/// `[[[…]]]`, as deep as asked.
+fn nested(levels: usize) -> serde_json::Value {
+    (0..levels).fold(serde_json::Value::Null, |inner, _| serde_json::json!([inner]))
+}
+
+#[test]
+fn nothing_is_accepted_that_the_log_could_not_be_read_with() {
+    for (levels, accepted) in [(64, true), (65, false), (127, false)] {
+        let mut house = House::new();
+        let mut wish = create("shop", Vec::new());
+        wish.workloads[0].service_config = Some(nested(levels));
+        wish.resources.init_config = Some(nested(64));
+        let mut command = house.command(Change::Create(Box::new(wish)));
+        command.request.parameters = nested(levels);
+
+        let answer = house.call(command);
+
+        assert_eq!(answer.is_ok(), accepted, "{levels} levels: {answer:?}");
+        assert_eq!(recover(None, &house.records).unwrap().state, *house.state());
+    }
+    let mut house = House::with_ready(1);
+    let mut command = house.delete_command();
+    command.request.parameters = nested(127);
+    house.call(command).unwrap();
+    assert_eq!(recover(None, &house.records).unwrap().state, *house.state());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_reader_panic(
+        noise in prop::collection::vec(any::<u8>(), 0..200),
+        line in "ensemble-(log|snapshot) [0-9a-f ]{0,200}\n?.{0,50}",
+    ) {
+        for bytes in [noise.as_slice(), line.as_bytes()] {
+            prop_assert!(inspect(bytes, 0).is_err());
+            prop_assert!(Snapshot::decode(bytes).is_err());
+        }
+    }
 }
 
 #[test]

@@ -194,9 +194,9 @@ impl Slow {
                     let state = self.control.state();
                     let permit = permit();
                     let run = wanted.cells.iter().flat_map(|cell| &cell.run);
-                    run.for_each(|w| {
-                        assert!(state.account(&permit).instance(&w.id).is_some(), "not durable yet")
-                    });
+                    for wanted in run {
+                        assert!(state.account(&permit).instance(&wanted.id).is_some(), "not durable yet");
+                    }
                 }
                 Output::Publish { state, entry } => assert_eq!(state.sequence(), entry.sequence),
                 Output::PutSnapshot { .. } => {}

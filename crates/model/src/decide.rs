@@ -29,7 +29,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 pub(crate) use draft::Draft;
-pub use planning::{PlanAnswer, explained, plan};
+pub use planning::{PlanAnswer, explained, plan, shortage};
 pub use tick::Attendance;
 pub(crate) use tick::next_due;
 

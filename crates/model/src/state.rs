@@ -106,6 +106,11 @@ impl State {
         self.used.get(node).copied().unwrap_or_default()
     }
 
+    /// How many instances are on `node`, of all accounts, those being released included.
+    pub fn instance_count(&self, node: &EdgeNodeId) -> usize {
+        self.instances_on(node).count()
+    }
+
     /// What the holder of `permit` may see.
     pub fn account<'a>(&'a self, permit: &'a Permit) -> AccountView<'a> {
         AccountView { state: self, account: permit.account() }

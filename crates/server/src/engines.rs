@@ -5,7 +5,7 @@
 use crate::mailbox::Mailbox;
 use ensemble_engine::any::AnyEngine;
 use ensemble_engine::simulated::{Simulated, SimulatedOptions};
-use ensemble_engine::{Engine, Error};
+use ensemble_engine::{Engine, Error, LogLine, LogQuery};
 use ensemble_model::fleet::EngineKind;
 use ensemble_model::id::EngineName;
 use ensemble_model::observation::Observation;
@@ -67,6 +67,17 @@ impl Engines {
         }
         let (engines, wishes) = (Self { by_name }, Wishes { mailboxes });
         Ok(Started { engines, wishes, observations, couriers })
+    }
+
+    /// The last lines that a container wrote.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] for an engine that the fleet no longer has, and what the engine says.
+    pub(crate) async fn logs(&self, name: &EngineName, query: LogQuery) -> Result<Vec<LogLine>, Error> {
+        match self.by_name.get(name) {
+            Some(engine) => engine.logs(query).await,
+            None => Err(Error::Unreachable { reason: format!("the fleet has no engine `{name}`") }),
+        }
     }
 
     /// Stops converging and reporting; containers stay.

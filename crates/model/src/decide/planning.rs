@@ -70,12 +70,33 @@ pub fn explained(
     let application = owned(state, permit, &request.app)?;
     let excluded = excluded(state, request.direction);
     let asked = asked_of(application, request, &excluded)?;
-    let names = explain::Names {
+    explain::explain(state, &asked, &names(application, permit), plan)
+        .map_err(|fault| refused(fault, &request.selector))
+}
+
+/// What stands against `plan`, which answers `request` on this state: who uses the room, and what would fit, a line
+/// for each item that does not. Nothing when all of it fits.
+///
+/// # Errors
+/// Those of [`plan`].
+pub fn shortage(
+    state: &State,
+    permit: &Permit,
+    request: &RescaleApplication,
+    plan: &Plan,
+) -> Result<Option<String>, Refusal> {
+    let application = owned(state, permit, &request.app)?;
+    let excluded = excluded(state, request.direction);
+    let asked = asked_of(application, request, &excluded)?;
+    Ok(explain::shortage(state, &asked, &names(application, permit), plan))
+}
+
+fn names<'a>(application: &'a Application, permit: &'a Permit) -> explain::Names<'a> {
+    explain::Names {
         account: permit.account(),
         app: &application.meta.name,
         spec: &application.resources.instance_spec,
-    };
-    explain::explain(state, &asked, &names, plan).map_err(|fault| refused(fault, &request.selector))
+    }
 }
 
 /// The plan of a rescale, or why it is refused, in the order of `decisions.md` §3.

@@ -8,9 +8,9 @@ use ensemble_model::permit::Permit;
 use ensemble_wire::action::describe_operation::{Request, Response};
 use ensemble_wire::error::Error;
 
-pub(super) async fn handle(context: &Context, permit: Permit, request: Request) -> Result<Answer, Error> {
+pub(super) fn handle(context: &Context, permit: &Permit, request: Request) -> Result<Answer, Error> {
     let state = context.state();
-    let account = state.account(&permit);
+    let account = state.account(permit);
     let id = OperationId::new(request.operation_id);
     let operation = account.operation(&id).ok_or_else(|| unknown_operation(&id))?;
     let operation = view::operation::operation(account, operation, Steps::Shown);

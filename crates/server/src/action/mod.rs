@@ -3,7 +3,15 @@
 //! Must not decide, and must not know HTTP: `gateway` calls [`call`] and renders what comes back.
 
 mod create_application;
+mod delete_application;
+mod describe_application;
+mod describe_device_service;
+mod describe_ens_regions;
+mod describe_instance_logs;
 mod describe_operation;
+mod list_applications;
+mod list_operations;
+mod plan_rescale_application;
 pub(crate) mod refusal;
 mod rescale_application;
 mod watch;
@@ -71,17 +79,56 @@ pub(crate) async fn call(
             let request = wire::create_application::Request::read(parameters)?;
             create_application::handle(&context, permit?, request).await
         }
-        "DescribeOperation" => {
-            let request = wire::describe_operation::Request::read(parameters)?;
-            describe_operation::handle(&context, permit?, request).await
+        "RescaleApplication" => {
+            let request = wire::rescale_application::Request::read(parameters)?;
+            rescale_application::handle(&context, permit?, request).await
+        }
+        "DeleteApplication" => {
+            let request = wire::delete_application::Request::read(parameters)?;
+            delete_application::handle(&context, permit?, request).await
+        }
+        "DescribeInstanceLogs" => {
+            let request = wire::describe_instance_logs::Request::read(parameters)?;
+            describe_instance_logs::handle(&context, permit?, request).await
         }
         "Watch" => {
             let request = wire::watch::Request::read(parameters)?;
             watch::handle(&context, permit?, request).await
         }
-        "RescaleApplication" => {
-            let request = wire::rescale_application::Request::read(parameters)?;
-            rescale_application::handle(&context, permit?, request).await
+        _ => read(&context, permit, parameters),
+    }
+}
+
+/// The actions that only look at the state.
+fn read(context: &Context, permit: Result<Permit, Error>, parameters: &Parameters) -> Result<Answer, Error> {
+    match context.action.name {
+        "DescribeApplication" => {
+            let request = wire::describe_application::Request::read(parameters)?;
+            describe_application::handle(context, &permit?, &request)
+        }
+        "ListApplications" => {
+            let request = wire::list_applications::Request::read(parameters)?;
+            list_applications::handle(context, &permit?, &request)
+        }
+        "DescribeDeviceService" => {
+            let request = wire::describe_device_service::Request::read(parameters)?;
+            describe_device_service::handle(context, &permit?, &request)
+        }
+        "DescribeEnsRegions" => {
+            let request = wire::describe_ens_regions::Request::read(parameters)?;
+            describe_ens_regions::handle(context, &permit?, &request)
+        }
+        "PlanRescaleApplication" => {
+            let request = wire::plan_rescale_application::Request::read(parameters)?;
+            plan_rescale_application::handle(context, &permit?, request)
+        }
+        "DescribeOperation" => {
+            let request = wire::describe_operation::Request::read(parameters)?;
+            describe_operation::handle(context, &permit?, request)
+        }
+        "ListOperations" => {
+            let request = wire::list_operations::Request::read(parameters)?;
+            list_operations::handle(context, &permit?, &request)
         }
         name => Err(Error::action_not_found(name)),
     }
@@ -147,4 +194,11 @@ fn client_token(context: &Context, token: Option<&str>) -> Option<ClientToken> {
 fn unknown_operation(id: &OperationId) -> Error {
     let detail = format!("There is no operation {id} in this account; ListOperations shows those there are.");
     Error::interface_error(Reason::UnknownOperation, detail)
+}
+
+/// As is an unknown InstanceId.
+fn unknown_instance(id: &str) -> Error {
+    let detail =
+        format!("There is no instance {id} in this account; DescribeDeviceService shows those there are.");
+    Error::interface_error(Reason::UnknownInstance, detail)
 }

@@ -1,40 +1,82 @@
 //! RescaleApplication: adds instances or releases some, asynchronously (ens-api.md §2.2). What may be asked is
 //! decided by `ensemble_model::decide`; here the request becomes its command.
 
-use super::{Answer, Context, client_token};
+use super::{Answer, Context, client_token, refusal};
+use crate::view;
 use ensemble_model::command::{Change, Direction, Partial, RescaleApplication};
+use ensemble_model::decide::{self, PlanAnswer};
 use ensemble_model::id::{AppId, Isp, PlanId, VersionName};
 use ensemble_model::permit::Permit;
+use ensemble_model::refusal::Refusal;
 use ensemble_model::selector::{Level, SelectorItem};
+use ensemble_model::state::State;
 use ensemble_wire::action::rescale_application::{Request, RescaleLevel, RescaleType, Response};
-use ensemble_wire::error::Error;
+use ensemble_wire::error::{Error, Reason};
 use ensemble_wire::parameters::Flag;
-use ensemble_wire::selector::Item;
+use ensemble_wire::selector::{Item, Selector};
 
 pub(super) async fn handle(context: &Context, permit: Permit, request: Request) -> Result<Answer, Error> {
-    let app = AppId::new(request.app_id);
-    let items = match request.selector.items() {
-        Ok(items) => items,
-        // An unknown AppId comes before what is wrong inside the selector (`decisions.md` §3).
-        Err(_) if context.state().account(&permit).application(&app).is_none() => {
-            return Err(Error::unknown_application(app.as_str()));
-        }
-        Err(error) => return Err(error),
-    };
-    let token = client_token(context, request.client_token.as_deref());
-    let change = Change::Rescale(RescaleApplication {
-        app,
+    let mut rescale = RescaleApplication {
+        app: AppId::new(request.app_id),
         direction: direction(request.rescale_type),
         level: level(request.level),
-        selector: items.into_iter().map(selector_item).collect(),
+        selector: Vec::new(),
         to_version: request.to_app_version.map(VersionName::new),
         timeout_s: request.timeout_s,
         partial: partial(request.allow_partial),
         if_revision: request.if_revision,
         if_plan: request.if_plan.map(PlanId::new),
-    });
-    let accepted = context.submit(permit, change, token).await?;
+    };
+    rescale.selector = selector_items(&context.state(), &permit, &rescale, &request.selector)?;
+    let token = client_token(context, request.client_token.as_deref());
+    let accepted = context.submit(permit.clone(), Change::Rescale(rescale.clone()), token).await;
+    let accepted = accepted.map_err(|error| explained(context, &permit, rescale, error))?;
     Ok(Answer::of(&Response { request_id: accepted.operation.to_string() }))
+}
+
+/// The items of a selector whose content has not been looked at. What comes before that content is an unknown
+/// AppId, a busy application, a stale revision and an unknown version (`decisions.md` §3): only the core knows
+/// these, so it is asked about a rescale without items.
+pub(super) fn selector_items(
+    state: &State,
+    permit: &Permit,
+    without_items: &RescaleApplication,
+    selector: &Selector,
+) -> Result<Vec<SelectorItem>, Error> {
+    match selector.items() {
+        Ok(items) => Ok(items.into_iter().map(selector_item).collect()),
+        Err(error) => Err(match decide::plan(state, permit, without_items) {
+            Err(refusal) => refusal::to_wire(refusal),
+            Ok(PlanAnswer {
+                blocked: Some(busy @ (Refusal::Busy { .. } | Refusal::BeingDeleted { .. })),
+                ..
+            }) => refusal::to_wire(busy),
+            Ok(_) => error,
+        }),
+    }
+}
+
+/// Says what stood against it on the state as it is by now: who uses the room, what would fit, the new plan.
+fn explained(context: &Context, permit: &Permit, asked: RescaleApplication, error: Error) -> Error {
+    let state = context.state();
+    match error.reason {
+        Some(reason @ (Reason::CapacityShortage | Reason::NotEnoughInstances)) => {
+            match view::plan::shortage(&state, permit, &asked) {
+                Some(words) => Error::invalid(words.replace('\n', "; "))
+                    .with_detail(refusal::sentence(&words))
+                    .with_reason(reason),
+                None => error,
+            }
+        }
+        Some(Reason::PlanChanged) => {
+            let asked = RescaleApplication { if_plan: None, ..asked };
+            match view::plan::plan(&state, permit, &asked).map(serde_json::to_value) {
+                Ok(Ok(plan)) => error.with_member("Plan", plan),
+                Ok(Err(_)) | Err(_) => error,
+            }
+        }
+        Some(_) | None => error,
+    }
 }
 
 pub(super) fn selector_item(item: Item) -> SelectorItem {

@@ -1,11 +1,11 @@
 //! What Watch says of an application and an instance (`decisions.md` §5).
 
-use ensemble_model::application::{Application, StatusDescription};
+use super::{shown_status, status_text};
+use ensemble_model::application::Application;
 use ensemble_model::id::{AppId, InstanceId};
 use ensemble_model::instance::{Instance, InstanceStatus, Pod};
 use ensemble_model::state::AccountView;
-use ensemble_wire::payload::application::StatusDescription as ShownDescription;
-use ensemble_wire::payload::{event as payload, to_text};
+use ensemble_wire::payload::event as payload;
 use ensemble_wire::time::spaced;
 
 pub(crate) fn application(account: AccountView<'_>, application: &Application) -> payload::Application {
@@ -15,7 +15,7 @@ pub(crate) fn application(account: AccountView<'_>, application: &Application) -
         app_id: application.id.to_string(),
         app_name: application.meta.name.clone(),
         phase: application.phase.as_str().to_owned(),
-        status_descrip: to_text(&description(&application.status)),
+        status_descrip: status_text(&application.status),
         revision: application.revision,
         instance_total_count: held().count(),
         instance_running_count: held()
@@ -65,19 +65,10 @@ fn pods(instance: &Instance, app_name: &str) -> Vec<payload::Pod> {
         name: instance.device_name(app_name, &pod.workload, pod.index),
         workload: pod.workload.clone(),
         index: pod.index,
-        status: pod.status.as_str().to_owned(),
+        status: shown_status(instance, pod).as_str().to_owned(),
         address: pod.address.map(|address| address.to_string()),
         restarts: pod.restarts,
         message: pod.message.clone(),
     };
     instance.pods.iter().map(shown).collect()
-}
-
-fn description(status: &StatusDescription) -> ShownDescription {
-    ShownDescription {
-        status: status.status.clone(),
-        step: status.step.clone(),
-        descrip: status.description.clone(),
-        start_time: spaced(status.started_at.0),
-    }
 }

@@ -53,6 +53,7 @@ const ITEM: &[Member] = &[
     Member::integer("Placed", "4"),
     Member::list("Placements", &Schema::Object(PLACEMENT)),
     Member::list("NotChosen", &Schema::Object(NOT_CHOSEN)),
+    Member::integer("NotChosenCount", "1"),
     Member::object("Shortage", SHORTAGE),
 ];
 const PLACEMENT: &[Member] = &[

@@ -25,7 +25,11 @@ pub struct Item {
     pub wanted: u32,
     pub placed: u32,
     pub placements: Vec<Placement>,
+    /// At most ten for each reason.
     pub not_chosen: Vec<NotChosen>,
+    /// How many there are.
+    #[serde(default)]
+    pub not_chosen_count: usize,
     pub shortage: Option<Shortage>,
 }
 

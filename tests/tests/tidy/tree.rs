@@ -1,6 +1,7 @@
 //! The files of the repository, as the rules look at them. Reads the working tree, so that a new file is checked
 //! before it is committed; what git ignores at the top is left out.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Folders that are not the repository's own, by name.
@@ -13,11 +14,6 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Whether the whole file is for tests.
-    pub(crate) fn is_only_tests(&self) -> bool {
-        self.path.contains("tests/") || self.path.ends_with("tests.rs")
-    }
-
     /// The part before the first `#[cfg(test)]`: what runs in production.
     pub(crate) fn production(&self) -> impl Iterator<Item = (usize, &str)> {
         self.lines().take_while(|(_, line)| *line != "#[cfg(test)]")
@@ -64,4 +60,26 @@ pub(crate) fn texts() -> Vec<Text> {
 /// The Rust files among them.
 pub(crate) fn sources() -> Vec<Text> {
     texts().into_iter().filter(|text| text.path.ends_with(".rs")).collect()
+}
+
+/// Those of `sources` that are built for tests only: what lies in a `tests` folder, and modules that are declared under
+/// `#[cfg(test)]`.
+pub(crate) fn only_tests(sources: &[Text]) -> BTreeSet<String> {
+    let in_folder = sources.iter().map(|source| source.path.clone()).filter(|path| path.contains("tests/"));
+    let declared = sources.iter().flat_map(|source| {
+        let lines: Vec<&str> = source.content.lines().collect();
+        let declarations = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]");
+        let names = declarations.filter_map(|pair| pair[1].strip_prefix("mod ")?.strip_suffix(';'));
+        names.map(|name| format!("{}/{name}.rs", folder_of_children(&source.path))).collect::<Vec<_>>()
+    });
+    in_folder.chain(declared).collect()
+}
+
+/// Where the modules lie that a file declares.
+fn folder_of_children(path: &str) -> &str {
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    match file {
+        "mod.rs" | "lib.rs" | "main.rs" => folder,
+        _ => path.strip_suffix(".rs").unwrap_or(path),
+    }
 }

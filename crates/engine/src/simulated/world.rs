@@ -15,7 +15,7 @@ pub struct World {
     epoch: Epoch,
     memory: Memory,
     instances: HashMap<InstanceId, SimulatedInstance>,
-    cells: HashMap<CellKey, HashSet<InstanceId>>,
+    cells: HashMap<CellKey, BTreeSet<InstanceId>>,
     /// When which instance becomes ready.
     due: BTreeSet<(i64, InstanceId)>,
     /// Whose state has changed since it was last reported; one that is not there is reported as gone.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::Instant;
 
 use super::machine::{Greeter, Machine, app, ip, on_a_machine, pod, run, wait, within};
 use super::namespace::forget_namespaces;
@@ -390,48 +389,5 @@ fn a_shim_can_forget_all_namespaces_in_its_own_mount_namespace() {
 
         assert_eq!(in_shim, (2, 0));
         assert_eq!(mounts(&run_dir), 2, "the machine still has them");
-    });
-}
-
-/// Processor time of this process and of the `nft` it called, in milliseconds.
-fn processor_ms() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let after_name = stat.rsplit_once(')').unwrap().1;
-    let ticks = after_name.split_whitespace().skip(11).take(4).map(|field| field.parse::<f64>().unwrap());
-    ticks.sum::<f64>() * 10.0
-}
-
-/// Prints what a pod costs; `cargo test … -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-fn measure_attach_and_detach() {
-    on_a_machine("measure_attach_and_detach", |machine| {
-        for count in [100, 1000] {
-            let network = machine.open("one");
-            let pods: Vec<_> = (0..count).map(pod).collect();
-            let app = app("shop");
-            let report = |step: &str, started: Instant, processor: f64, count: u32| {
-                let wall = started.elapsed().as_secs_f64() * 1000.0 / f64::from(count);
-                let processor = (processor_ms() - processor) / f64::from(count);
-                println!("{count} pods, {step}: {wall:.2} ms wall, {processor:.2} ms processor each");
-            };
-
-            let (started, processor) = (Instant::now(), processor_ms());
-            let attaching = pods.iter().map(|pod| network.attach(pod, &app));
-            let attached = wait(futures_util::future::join_all(attaching));
-            report("attach", started, processor, count);
-            let (started, processor) = (Instant::now(), processor_ms());
-            let detaching = pods.iter().map(|pod| network.detach(pod));
-            let detached = wait(futures_util::future::join_all(detaching));
-            report("detach", started, processor, count);
-            let (started, processor) = (Instant::now(), processor_ms());
-            for pod in pods.iter().take(20) {
-                wait(network.attach(pod, &app)).unwrap();
-            }
-            report("attach one by one", started, processor, 20);
-
-            assert!(attached.iter().all(Result::is_ok) && detached.iter().all(Result::is_ok));
-            wait(network.close_all()).unwrap();
-        }
     });
 }

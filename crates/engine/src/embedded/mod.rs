@@ -11,6 +11,7 @@ pub mod layout;
 mod logs;
 pub mod network;
 pub mod pod;
+pub mod preflight;
 pub mod reconcile;
 pub mod record;
 pub mod rootfs;

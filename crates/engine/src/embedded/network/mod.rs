@@ -28,6 +28,7 @@ mod resolver;
 mod rules;
 mod sysctl;
 mod takeover;
+pub(crate) mod trial;
 mod wire;
 mod worker;
 

@@ -65,6 +65,12 @@ impl Names {
     }
 }
 
+/// Whether an interface bears the name of a bridge of ours, of whichever data directory. For explanations only.
+pub(super) fn is_bridge(name: &str) -> bool {
+    let digits = name.strip_prefix("eb").unwrap_or_default();
+    digits.len() > 2 * TAG_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The hardware address that belongs to an address of the pod network. It depends on nothing else, so an address
 /// that is given again never leaves a stale neighbour entry behind, and entries can be written before any traffic.
 pub(super) fn hardware_address(address: Ipv4Addr) -> [u8; 6] {

@@ -22,7 +22,7 @@ fn explain(table: &str) -> String {
 }
 
 /// The names of the tables, other than ours, that have a forward chain with the policy drop.
-fn dropping_tables(text: &str, ours: &str) -> Vec<String> {
+pub(super) fn dropping_tables(text: &str, ours: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut table = "";
     for line in text.lines().map(str::trim) {

@@ -1,0 +1,160 @@
+//! Calls actions, signed with V3, and turns the server's errors into failures with the right exit code.
+
+use crate::endpoint::Endpoint;
+use crate::failure::{Exit, Failure};
+use ensemble_wire::parameters::RawParameters;
+use ensemble_wire::signature::Key;
+use ensemble_wire::signature::v3::{self, Unsigned};
+use reqwest::Response;
+use serde_json::Value;
+use std::time::Duration;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A stream sends a comment every 15 s; silence for longer means the connection is gone.
+const STREAM_SILENCE: Duration = Duration::from_secs(45);
+const API_VERSION: &str = "2017-11-10";
+
+/// Parameters of one call, in the order given.
+pub(crate) type Parameters = Vec<(String, String)>;
+
+pub(crate) struct Client {
+    endpoint: Endpoint,
+    http: reqwest::Client,
+}
+
+impl Client {
+    pub(crate) fn new(endpoint: Endpoint) -> Result<Self, Failure> {
+        // Fails only when a provider is installed already, and then there is one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(STREAM_SILENCE)
+            .no_proxy()
+            .build()
+            .map_err(|error| Failure::from_error("could not set up the HTTP client", &error))?;
+        Ok(Self { endpoint, http })
+    }
+
+    /// Calls `action` and returns its answer.
+    pub(crate) async fn call(&self, action: &str, parameters: &Parameters) -> Result<Value, Failure> {
+        let ask = async {
+            let response = self.send(action, parameters).await?;
+            let status = response.status();
+            let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+            let value: Value = serde_json::from_slice(&body).map_err(|error| {
+                Failure::from_error(format!("{} answered {status} with no JSON", self.endpoint.url), &error)
+            })?;
+            if status.is_success() { Ok(value) } else { Err(refusal(&value)) }
+        };
+        tokio::time::timeout(ANSWER_TIMEOUT, ask).await.map_err(|_| {
+            Failure::new(Exit::Unreachable, format!("{} did not answer within 30 s", self.endpoint.url))
+        })?
+    }
+
+    /// Calls a streaming action and returns the open stream of server-sent events.
+    pub(crate) async fn stream(&self, action: &str, parameters: &Parameters) -> Result<Response, Failure> {
+        let response = self.send(action, parameters).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        Err(refusal(&serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    async fn send(&self, action: &str, parameters: &Parameters) -> Result<Response, Failure> {
+        let query = RawParameters::new(parameters.clone());
+        let host = self.endpoint.url.split("://").nth(1).unwrap_or_default();
+        let unsigned = Unsigned {
+            method: "POST",
+            path: "/",
+            query: &query,
+            host,
+            content_type: None,
+            body: b"",
+            action,
+            version: API_VERSION,
+            nonce: &uuid::Uuid::new_v4().simple().to_string(),
+            stamp: jiff::Timestamp::now(),
+        };
+        let key = Key {
+            id: &self.endpoint.key_id,
+            secret: &self.endpoint.secret,
+            security_token: self.endpoint.security_token.as_deref(),
+        };
+        let mut request = self.http.post(format!("{}/?{}", self.endpoint.url, query.canonical(None)));
+        for (name, value) in v3::sign(&unsigned, &key) {
+            request = request.header(name, value);
+        }
+        request.send().await.map_err(|error| self.unreachable(&error))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let mut failure = Failure::from_error(format!("{} cannot be reached", self.endpoint.url), error)
+            .hint(format!(
+                "the endpoint comes from {}; `ensemble serve` starts a server",
+                self.endpoint.source
+            ));
+        failure.exit = Exit::Unreachable;
+        failure
+    }
+}
+
+/// An error body as a failure: our own sentence for people first, the documented code beside it.
+fn refusal(body: &Value) -> Failure {
+    let text = |key: &str| body[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let code = text("Code").unwrap_or_else(|| "UnknownError".into());
+    let exit = match (text("Reason").as_deref(), code.as_str()) {
+        (Some("CapacityShortage"), _) => Exit::DoesNotFit,
+        (_, "NoPermission" | "SignatureDoesNotMatch" | "IncompleteSignature" | "SignatureNonceUsed") => {
+            Exit::Credentials
+        }
+        (_, code) if code.starts_with("InvalidAccessKeyId") || code.starts_with("InvalidTimeStamp") => {
+            Exit::Credentials
+        }
+        (_, code) if code.contains("SecurityToken") => Exit::Credentials,
+        _ => Exit::Refused,
+    };
+    let message = text("Detail").or_else(|| text("Message")).unwrap_or_else(|| "the server refused".into());
+    let mut failure = Failure::new(exit, message);
+    failure.code = Some(code);
+    failure.request_id = text("RequestId");
+    failure.hint = text("Hint");
+    failure
+}
+
+/// `(name, value)` for a call.
+pub(crate) fn parameter(name: &str, value: impl ToString) -> (String, String) {
+    (name.to_owned(), value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn exit_codes_follow_reason_and_code() {
+        for (body, exit) in [
+            (json!({"Code": "InvalidParameter", "Reason": "CapacityShortage"}), Exit::DoesNotFit),
+            (json!({"Code": "NoPermission"}), Exit::Credentials),
+            (json!({"Code": "InvalidAccessKeyId.NotFound"}), Exit::Credentials),
+            (json!({"Code": "InvalidTimeStamp.Expired"}), Exit::Credentials),
+            (json!({"Code": "InvalidParameter.IfRevision"}), Exit::Refused),
+            (json!({"Code": "ens.interface.error"}), Exit::Refused),
+            (json!({}), Exit::Refused),
+        ] {
+            assert_eq!(refusal(&body).exit, exit, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_sentence_for_people_comes_first() {
+        let body = json!({"Code": "ens.interface.error", "Message": "An error occurred.", "Detail": "busy", "RequestId": "A"});
+
+        let failure = refusal(&body);
+
+        assert_eq!(failure.message, "busy");
+        assert_eq!(failure.request_id.as_deref(), Some("A"));
+    }
+}

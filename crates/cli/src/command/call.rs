@@ -1,0 +1,132 @@
+//! `ensemble call`: any action of the catalog, signed. Its help is the catalog itself.
+
+use crate::client::Parameters;
+use crate::context::{Context, Outcome};
+use crate::failure::{Exit, Failure};
+use crate::output;
+use clap::Args;
+use ensemble_wire::catalog::{self, Action};
+use serde_json::Value;
+
+/// Call any action of the API, signed
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Arguments {
+    /// The action: DescribeApplication
+    action: Option<String>,
+    /// Name=value
+    parameters: Vec<String>,
+    /// Also decode JSON inside strings (`Application`, `AppInfo`, `StatusDescrip`)
+    #[arg(long)]
+    decode: bool,
+    /// Show the actions, or the parameters of one
+    #[arg(long, short)]
+    help: bool,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
+    let Some(name) = &arguments.action else {
+        output::line(&overview());
+        return if arguments.help { Ok(Exit::Done) } else { Err(Failure::usage("which action?")) };
+    };
+    if arguments.help {
+        let action = catalog::action(name).ok_or_else(|| unknown(name))?;
+        output::line(&description(action));
+        return Ok(Exit::Done);
+    }
+    let mut parameters = Parameters::new();
+    for text in &arguments.parameters {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| Failure::usage(format!("`{text}` is no parameter; expected Name=value")))?;
+        parameters.push((name.to_owned(), value.to_owned()));
+    }
+    let client = context.client()?;
+    let mut answer = client.call(name, &parameters).await.map_err(|failure| {
+        if failure.code.as_deref() == Some("InvalidAction.NotFound") { unknown(name) } else { failure }
+    })?;
+    if arguments.decode {
+        decode(&mut answer);
+    }
+    output::print_json(&answer);
+    Ok(Exit::Done)
+}
+
+fn unknown(name: &str) -> Failure {
+    let near = catalog::actions()
+        .map(|action| (strsim::jaro_winkler(name, action.name), action.name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.8);
+    let failure = Failure::new(Exit::Refused, format!("no action is called `{name}`"));
+    match near {
+        Some((_, near)) => failure.hint(format!("did you mean `{near}`?")),
+        None => failure.hint("`ensemble call --help` lists them"),
+    }
+}
+
+fn overview() -> String {
+    let mut text = String::from(
+        "Call any action of the API, signed\n\nUsage: ensemble call ACTION [Name=value …] [--decode]\n\nActions:\n",
+    );
+    for action in catalog::actions() {
+        text.push_str(&format!("  {:<26} {}\n", action.name, action.title));
+    }
+    text.push_str("\n`ensemble call ACTION --help` shows the parameters of one.");
+    text
+}
+
+fn description(action: &Action) -> String {
+    let mut text = format!("{}: {}\n\n{}\n\n", action.name, action.title, action.summary);
+    text.push_str(&format!("Usage: ensemble call {}", action.name));
+    for parameter in action.parameters.iter().filter(|parameter| parameter.required) {
+        text.push_str(&format!(" {}=…", parameter.name));
+    }
+    text.push_str("\n\nParameters:\n");
+    for parameter in action.parameters {
+        let need = if parameter.required { "required" } else { "optional" };
+        text.push_str(&format!("  {:<22} {need}  {}\n", parameter.name, parameter.description));
+        if let Some(values) = parameter.values() {
+            text.push_str(&format!("{:34}one of: {}\n", "", values.join(", ")));
+        }
+        if let Some(default) = parameter.default {
+            text.push_str(&format!("{:34}default: {default}\n", ""));
+        }
+        if !parameter.example.is_empty() {
+            text.push_str(&format!("{:34}example: {}\n", "", parameter.example));
+        }
+    }
+    text.push_str(&format!("\nRAM action: {} ({})", action.ram_action, action.access.as_str()));
+    text
+}
+
+/// Replaces strings that hold a JSON object or array by what they hold, at any depth.
+fn decode(value: &mut Value) {
+    match value {
+        Value::String(text) if text.starts_with(['{', '[']) => {
+            if let Ok(mut inner) = serde_json::from_str::<Value>(text) {
+                decode(&mut inner);
+                *value = inner;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(decode),
+        Value::Object(members) => members.values_mut().for_each(decode),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn json_in_strings_is_decoded_at_any_depth() {
+        let mut value =
+            json!({"Application": r#"{"AppStatus":{"StatusDescrip":"{\"step\":\"DONE\"}"}}"#, "Text": "{no"});
+
+        decode(&mut value);
+
+        assert_eq!(value["Application"]["AppStatus"]["StatusDescrip"]["step"], "DONE");
+        assert_eq!(value["Text"], "{no");
+    }
+}

@@ -1,0 +1,131 @@
+//! `ensemble plan`: where instances would go or be taken from, and why; ends with the exact command.
+
+use crate::command::app;
+use crate::command::rescale::placed;
+use crate::command::scaling::{Call, Direction, Resolved, Scaling};
+use crate::context::{Context, Outcome};
+use crate::failure::{Exit, Failure};
+use crate::output;
+use clap::Args;
+use serde_json::Value;
+
+/// Show where instances would go or be taken from, and why; nothing changes
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ensemble plan hello --add 310100/cmcc=5
+  ensemble plan hello --del cn-shanghai-cmcc=1 --detailed-exitcode")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    scaling: Scaling,
+    /// Exit 0 when nothing would change, 2 when something would, 5 when it does not fit
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// Also name the edge nodes that were not chosen
+    #[arg(long)]
+    reasons: bool,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
+    let client = context.client()?;
+    let found = app::find(&client, &arguments.scaling.app).await?;
+    let call = match arguments.scaling.resolve(&client, &found).await? {
+        Resolved::Call(call) => call,
+        Resolved::Nothing => {
+            context.say(&format!("{} has just that already", found.name));
+            return Ok(Exit::Done);
+        }
+    };
+    let plan = client.call("PlanRescaleApplication", &call.parameters).await?["Plan"].take();
+    let fits = plan["Fits"] == true;
+    if context.form().is_json() {
+        output::print_json(&plan);
+    } else if context.form() == output::Form::Name {
+        output::line(plan["PlanId"].as_str().unwrap_or_default());
+    } else {
+        print(&plan, &call, &found.name, arguments.reasons || !fits);
+    }
+    if !fits {
+        return if arguments.detailed_exitcode { Ok(Exit::DoesNotFit) } else { Err(does_not_fit(&plan)) };
+    }
+    Ok(if arguments.detailed_exitcode && placed(&plan) > 0 { Exit::Usage } else { Exit::Done })
+}
+
+fn does_not_fit(plan: &Value) -> Failure {
+    let reason = match &plan["Blocked"] {
+        Value::String(text) => text.clone(),
+        Value::Object(blocked) => {
+            blocked.get("Detail").and_then(Value::as_str).unwrap_or_default().to_owned()
+        }
+        _ => String::new(),
+    };
+    let shortage = plan["Items"].as_array().into_iter().flatten().any(|item| item["Shortage"].is_object());
+    let exit = if shortage { Exit::DoesNotFit } else { Exit::Refused };
+    Failure::new(exit, "this would be refused").cause(reason).hint("--partial does the items that fit")
+}
+
+fn print(plan: &Value, call: &Call, name: &str, reasons: bool) {
+    output::line(&format!("{name} · revision {}", plan["Revision"]));
+    let sign = match call.direction {
+        Direction::Add => '+',
+        Direction::Del => '-',
+    };
+    let mut nodes = 0;
+    for item in plan["Items"].as_array().into_iter().flatten() {
+        for placement in item["Placements"].as_array().into_iter().flatten() {
+            nodes += 1;
+            output::line(&placement_line(placement, sign));
+        }
+        if let Some(shortage) = item["Shortage"].as_object() {
+            output::line(&format!(
+                "  ! item {}: {} missing of {}",
+                item["Index"], shortage["Missing"], item["Wanted"]
+            ));
+            for alternative in shortage["Alternatives"].as_array().into_iter().flatten() {
+                output::line(&format!("      would fit: {}", alternative_text(alternative)));
+            }
+        }
+        if reasons {
+            for node in item["NotChosen"].as_array().into_iter().flatten() {
+                let name = node["EnsRegionId"].as_str().unwrap_or_default();
+                output::line(&format!("  · {name:<32} {}", node["Reason"].as_str().unwrap_or_default()));
+            }
+        }
+    }
+    let count = placed(plan);
+    let (add, release) = match call.direction {
+        Direction::Add => (count, 0),
+        Direction::Del => (0, count),
+    };
+    let verdict = if plan["Fits"] == true { "It fits." } else { "It does not fit." };
+    output::line(&format!("Plan: {add} to add, {release} to release, on {nodes} edge nodes. {verdict}"));
+    if plan["Fits"] == true {
+        let id = plan["PlanId"].as_str().unwrap_or_default();
+        output::line(&format!(
+            "Apply exactly this:  ensemble rescale {name} {} --if-plan {id}",
+            call.written
+        ));
+    }
+}
+
+fn placement_line(placement: &Value, sign: char) -> String {
+    let (before, after) =
+        (placement["Before"].as_i64().unwrap_or(0), placement["After"].as_i64().unwrap_or(0));
+    format!(
+        "  {sign} {:<32} {:<8} {before} → {after}   {sign}{}   {}",
+        placement["EnsRegionId"].as_str().unwrap_or_default(),
+        placement["IspCode"].as_str().unwrap_or_default(),
+        (after - before).abs(),
+        placement["Reason"].as_str().unwrap_or_default()
+    )
+}
+
+fn alternative_text(alternative: &Value) -> String {
+    match alternative {
+        Value::String(text) => text.clone(),
+        other => {
+            let place = other["RegionCode"].as_str().unwrap_or_default();
+            let isp = other["IspCode"].as_str().filter(|isp| !isp.is_empty()).map(|isp| format!("/{isp}"));
+            format!("{place}{} ({} free)", isp.unwrap_or_default(), other["Room"])
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `ensemble rescale`: adds or releases instances and waits until it is done.
+
+use crate::client::parameter;
+use crate::command::app;
+use crate::command::scaling::{Direction, Resolved, Scaling};
+use crate::context::{Context, Outcome};
+use crate::failure::Exit;
+use crate::operation_progress::{self, Waiting};
+use crate::words::counted;
+use clap::Args;
+use serde_json::Value;
+
+/// Add or release instances of an application
+///
+/// A place is an edge node id (`cn-shanghai-cmcc`) or a district code (`310100`, or `all`), with a carrier if
+/// one is meant: `310100/cmcc=2`. Counts are changes with --add and --del, and totals with --to.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ensemble rescale hello --add cn-shanghai-cmcc=4 --add cn-wuxi-telecom_unicom_cmcc-3/telecom=2
+  ensemble rescale hello --del cn-wuxi-telecom_unicom_cmcc-3=1
+  ensemble rescale hello --to 310100=6 --timeout 120
+  ensemble rescale hello --level RegionId --selector '[{\"regionCode\":\"cn-shanghai-cmcc\",\"count\":4}]'")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    scaling: Scaling,
+    /// Do exactly this plan, or nothing; `ensemble plan` prints it
+    #[arg(long, value_name = "PLAN")]
+    if_plan: Option<String>,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
+    let client = context.client()?;
+    let found = app::find(&client, &arguments.scaling.app).await?;
+    let call = match arguments.scaling.resolve(&client, &found).await? {
+        Resolved::Call(call) => call,
+        Resolved::Nothing => {
+            context.say(&format!("{} has just that already; nothing was sent", found.name));
+            return Ok(Exit::Done);
+        }
+    };
+    let plan = client.call("PlanRescaleApplication", &call.parameters).await?["Plan"].take();
+    let mut parameters = call.parameters;
+    if call.direction == Direction::Del && plan["Fits"] == true {
+        let question = format!("release {} of {}?", counted(placed(&plan), "instance"), found.name);
+        context.confirm(&question)?;
+    }
+    if let Some(plan) = &arguments.if_plan {
+        parameters.push(parameter("IfPlan", plan));
+    }
+    parameters.push(parameter("ClientToken", uuid::Uuid::new_v4()));
+    let answer = client.call("RescaleApplication", &parameters).await?;
+    let request = answer["RequestId"].as_str().unwrap_or_default();
+    let sign = match call.direction {
+        Direction::Add => '+',
+        Direction::Del => '-',
+    };
+    context.say(&format!(
+        "{sign}{} of {}    {} → {}    request {request}",
+        counted(placed(&plan), "instance"),
+        found.name,
+        plan["Before"],
+        plan["After"]
+    ));
+    let exit = operation_progress::finish(context, &client, &answer, &arguments.waiting).await?;
+    if exit == Exit::Done && !arguments.waiting.no_wait {
+        context.say(&format!("next: ensemble instances {}", found.name));
+    }
+    Ok(exit)
+}
+
+/// How many instances a plan adds or releases.
+pub(super) fn placed(plan: &Value) -> u64 {
+    plan["Items"].as_array().into_iter().flatten().filter_map(|item| item["Placed"].as_u64()).sum()
+}

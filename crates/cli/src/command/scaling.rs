@@ -1,0 +1,246 @@
+//! What `rescale` and `plan` share: their arguments, and the one RescaleApplication call those amount to.
+
+use crate::client::{Client, Parameters, parameter};
+use crate::command::app::Found;
+use crate::failure::{Exit, Failure};
+use crate::selection::{self, Selection};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+/// Counts and revision of `--to` come from answers of one revision; another writer makes us read again.
+const READS_AT_MOST: usize = 5;
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Scaling {
+    /// An id, a unique prefix of one, or a name
+    pub(crate) app: String,
+    /// Add N instances: NODE|DISTRICT[/ISP]=N
+    #[arg(long, value_name = "PLACE=N", num_args = 1)]
+    add: Vec<Selection>,
+    /// Release N instances
+    #[arg(long, value_name = "PLACE=N", num_args = 1, conflicts_with = "add")]
+    del: Vec<Selection>,
+    /// Add or release until there are N
+    #[arg(long, value_name = "PLACE=N", num_args = 1, conflicts_with_all = ["add", "del", "if_revision"])]
+    to: Vec<Selection>,
+    /// How regionCode is read
+    #[arg(long, value_enum)]
+    level: Option<Level>,
+    /// A ResourceSelector as the API takes it (JSON), instead of --add and --del
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["add", "del", "to"])]
+    selector: Option<String>,
+    /// What to do with --selector
+    #[arg(long, value_enum, default_value = "add", requires = "selector", value_name = "TYPE")]
+    r#type: Direction,
+    /// The version to deploy [default: the stable one]
+    #[arg(long = "version", value_name = "VERSION")]
+    to_version: Option<String>,
+    /// Seconds until what is not ready is given back [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u32>,
+    /// Skip whole items that do not fit instead of refusing all
+    #[arg(long)]
+    partial: bool,
+    /// Refuse unless the application still has this revision
+    #[arg(long, value_name = "N")]
+    if_revision: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Level {
+    #[value(name = "AreaIspCode", alias = "area")]
+    AreaIspCode,
+    #[value(name = "RegionId", alias = "region")]
+    RegionId,
+    #[value(name = "InstanceId", alias = "instance")]
+    InstanceId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Direction {
+    Add,
+    Del,
+}
+
+/// One RescaleApplication.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) direction: Direction,
+    pub(crate) parameters: Parameters,
+    /// The arguments that mean the same, for printing commands.
+    pub(crate) written: String,
+}
+
+/// What the arguments amount to.
+pub(crate) enum Resolved {
+    Call(Call),
+    /// `--to` equals what is there.
+    Nothing,
+}
+
+impl Direction {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "Add",
+            Self::Del => "Del",
+        }
+    }
+
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Add => "--add",
+            Self::Del => "--del",
+        }
+    }
+}
+
+impl Level {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::AreaIspCode => "AreaIspCode",
+            Self::RegionId => "RegionId",
+            Self::InstanceId => "InstanceId",
+        }
+    }
+}
+
+impl Scaling {
+    /// The call for application `found`; `--to` reads what is there first.
+    pub(crate) async fn resolve(&self, client: &Client, found: &Found) -> Result<Resolved, Failure> {
+        if let Some(text) = &self.selector {
+            let written = format!("--type {} --selector '{text}'", self.r#type.as_str().to_lowercase());
+            return Ok(Resolved::Call(self.call(found, self.r#type, text.clone(), written, None)));
+        }
+        if !self.to.is_empty() {
+            return self.difference(client, found).await;
+        }
+        let (direction, selections) = match (self.add.is_empty(), self.del.is_empty()) {
+            (false, true) => (Direction::Add, &self.add),
+            (true, false) => (Direction::Del, &self.del),
+            _ => {
+                return Err(Failure::usage("nothing to do: no --add, --del, --to or --selector")
+                    .hint(format!("ensemble rescale {} --add cn-shanghai-cmcc=1", self.app)));
+            }
+        };
+        let selector = selection::selector(selections).to_string();
+        Ok(Resolved::Call(self.call(found, direction, selector, written(direction, selections), None)))
+    }
+
+    fn call(
+        &self,
+        found: &Found,
+        direction: Direction,
+        selector: String,
+        written: String,
+        revision: Option<u64>,
+    ) -> Call {
+        let mut parameters = vec![
+            parameter("AppId", &found.id),
+            parameter("RescaleType", direction.as_str()),
+            parameter("RescaleLevel", self.level.unwrap_or(Level::AreaIspCode).as_str()),
+            parameter("ResourceSelector", selector),
+        ];
+        if let Some(version) = &self.to_version {
+            parameters.push(parameter("ToAppVersion", version));
+        }
+        if let Some(timeout) = self.timeout {
+            parameters.push(parameter("Timeout", timeout));
+        }
+        if self.partial {
+            parameters.push(parameter("AllowPartial", "true"));
+        }
+        if let Some(revision) = revision.or(self.if_revision) {
+            parameters.push(parameter("IfRevision", revision));
+        }
+        let mut written = written;
+        if let Some(level) = self.level {
+            written.push_str(&format!(" --level {}", level.as_str()));
+        }
+        if let Some(version) = &self.to_version {
+            written.push_str(&format!(" --version {version}"));
+        }
+        if let Some(timeout) = self.timeout {
+            written.push_str(&format!(" --timeout {timeout}"));
+        }
+        if self.partial {
+            written.push_str(" --partial");
+        }
+        Call { direction, parameters, written }
+    }
+
+    async fn difference(&self, client: &Client, found: &Found) -> Result<Resolved, Failure> {
+        let (counts, revision) = counts(client, found, &self.to).await?;
+        let (mut more, mut fewer) = (Vec::new(), Vec::new());
+        for (selection, there) in self.to.iter().zip(counts) {
+            let wanted = selection.count;
+            if wanted > there {
+                more.push(Selection { count: wanted - there, ..selection.clone() });
+            } else if wanted < there {
+                fewer.push(Selection { count: there - wanted, ..selection.clone() });
+            }
+        }
+        let (direction, selections) = match (more.is_empty(), fewer.is_empty()) {
+            (true, true) => return Ok(Resolved::Nothing),
+            (false, true) => (Direction::Add, more),
+            (true, false) => (Direction::Del, fewer),
+            (false, false) => {
+                let app = &self.app;
+                return Err(Failure::usage("this needs instances added and released; one call goes one way")
+                    .cause(format!("ensemble rescale {app} {}", written(Direction::Add, &more)))
+                    .cause(format!("ensemble rescale {app} {}", written(Direction::Del, &fewer)))
+                    .hint("run these two, one after the other"));
+            }
+        };
+        let selector = selection::selector(&selections).to_string();
+        let written = written(direction, &selections);
+        Ok(Resolved::Call(self.call(found, direction, selector, written, Some(revision))))
+    }
+}
+
+fn written(direction: Direction, selections: &[Selection]) -> String {
+    let flags: Vec<String> = selections
+        .iter()
+        .map(|selection| format!("{} {}", direction.flag(), selection.written(selection.count)))
+        .collect();
+    flags.join(" ")
+}
+
+/// How many instances each place has, all at one revision.
+async fn counts(client: &Client, found: &Found, places: &[Selection]) -> Result<(Vec<u32>, u64), Failure> {
+    for _ in 0..READS_AT_MOST {
+        let mut counts = Vec::with_capacity(places.len());
+        let mut revisions = Vec::with_capacity(places.len());
+        for place in places {
+            let (count, revision) = count(client, found, place).await?;
+            counts.push(count);
+            revisions.push(revision);
+        }
+        if let Some(first) =
+            revisions.first().copied().filter(|first| revisions.iter().all(|revision| revision == first))
+        {
+            return Ok((counts, first));
+        }
+    }
+    Err(Failure::new(Exit::Failed, format!("{} changes faster than it can be read", found.name))
+        .hint("try again"))
+}
+
+async fn count(client: &Client, found: &Found, place: &Selection) -> Result<(u32, u64), Failure> {
+    let selector = json!([place.item(1)]);
+    let parameters = vec![
+        parameter("AppId", &found.id),
+        parameter("AppVersions", "All"),
+        parameter("Level", "RegionId"),
+        parameter("ResourceSelector", selector),
+    ];
+    let answer = client.call("DescribeApplication", &parameters).await?;
+    let application: Value =
+        answer["Application"].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let revision = application["AppStatus"]["Revision"].as_u64().ok_or_else(|| {
+        Failure::new(Exit::Failed, "the server tells no revision").hint("use --add or --del")
+    })?;
+    let versions = application["DetailStat"]["AppVersionStat"].as_array().into_iter().flatten();
+    let districts = versions.flat_map(|version| version["DistrictStat"].as_array().into_iter().flatten());
+    let instances: u64 = districts.filter_map(|district| district["InstanceTotalCount"].as_u64()).sum();
+    Ok((u32::try_from(instances).unwrap_or(u32::MAX), revision))
+}

@@ -1,0 +1,16 @@
+//! `ensemble version`.
+
+use crate::context::{Context, Outcome};
+use crate::failure::Exit;
+use crate::output;
+use serde_json::json;
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    let version = env!("CARGO_PKG_VERSION");
+    if context.form().is_json() {
+        output::print_json(&json!({"version": version, "api": "Ens 2017-11-10"}));
+    } else {
+        output::line(&format!("ensemble {version} (Alibaba Cloud ENS 2017-11-10)"));
+    }
+    Ok(Exit::Done)
+}

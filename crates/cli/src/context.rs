@@ -1,0 +1,159 @@
+//! What every command shares: the global options, and how a command ends.
+
+use crate::client::Client;
+use crate::endpoint::{self, Asked};
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Form};
+use clap::{Args, ValueEnum};
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// A profile of ~/.aliyun/config.json that has an endpoint and a key
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    profile: Option<String>,
+    /// The server to call; the key is ENSEMBLE_ACCESS_KEY_ID and ENSEMBLE_ACCESS_KEY_SECRET
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    endpoint: Option<String>,
+    /// The local server's directory [default: ~/.local/share/ensemble]
+    #[arg(
+        long,
+        global = true,
+        env = "ENSEMBLE_DATA_DIR",
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
+    data_dir: Option<PathBuf>,
+    /// The form of what is printed
+    #[arg(long, short, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    output: Form,
+    /// Say only what was asked for
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    quiet: bool,
+    /// Say more: where the endpoint comes from, request ids
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    verbose: bool,
+    /// Colours and bars; NO_COLOR turns them off as well
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        help_heading = "Global options"
+    )]
+    color: Color,
+    /// Do not ask before something is released
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    yes: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// How a command ends: done, or with a code of its own and nothing more to say, or with a failure.
+pub(crate) type Outcome = Result<Exit, Failure>;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    global: Global,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Self {
+        Self { global }
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        self.global.output
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        endpoint::data_dir(&self.asked())
+    }
+
+    /// Whether a live display may be drawn on stderr.
+    pub(crate) fn draws(&self) -> bool {
+        let colored = match self.global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        colored && !self.global.quiet && io::stderr().is_terminal()
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.global.quiet
+    }
+
+    /// A remark on stderr, unless `--quiet`.
+    pub(crate) fn say(&self, text: &str) {
+        if !self.global.quiet {
+            output::say(text);
+        }
+    }
+
+    /// The endpoint and the key to call it with.
+    pub(crate) fn endpoint(&self) -> Result<endpoint::Endpoint, Failure> {
+        let verbose = self.global.verbose;
+        let quiet = self.global.quiet;
+        let found = endpoint::find(&self.asked(), &mut |note| {
+            if !quiet {
+                output::say(&format!("note: {note}"));
+            }
+        })?;
+        if verbose {
+            output::say(&format!("endpoint: {found:?}"));
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        Client::new(self.endpoint()?)
+    }
+
+    /// Asks before something is released; without a terminal, or with `--yes`, the answer is yes.
+    pub(crate) fn confirm(&self, question: &str) -> Result<(), Failure> {
+        if self.global.yes || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Ok(());
+        }
+        eprint!("{question} [y/N] ");
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer);
+        match (read, answer.trim().to_ascii_lowercase().as_str()) {
+            (Ok(_), "y" | "yes") => Ok(()),
+            _ => Err(Failure::new(Exit::Failed, "nothing was changed").hint("-y answers yes")),
+        }
+    }
+
+    /// Shows a failure and turns the outcome into the process's exit code.
+    pub(crate) fn end(&self, outcome: Outcome) -> ExitCode {
+        let exit = match outcome {
+            Ok(exit) => exit,
+            Err(failure) => {
+                if self.form().is_json() {
+                    output::print_json(&failure.to_json());
+                } else {
+                    output::say(&failure.to_string());
+                }
+                failure.exit
+            }
+        };
+        ExitCode::from(exit as u8)
+    }
+
+    fn asked(&self) -> Asked {
+        Asked {
+            profile: self.global.profile.clone(),
+            endpoint: self.global.endpoint.clone(),
+            data_dir: self.global.data_dir.clone(),
+        }
+    }
+}

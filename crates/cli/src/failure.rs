@@ -1,0 +1,111 @@
+//! What goes wrong, in the four parts a person needs: what, cause, next, and the exit code a script needs.
+//! Exit codes are documented in `ensemble --help` and cli.md §2. Prints nothing itself.
+
+use serde_json::{Value, json};
+use std::fmt;
+
+/// Why `ensemble` ends, as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    Refused = 3,
+    Credentials = 4,
+    DoesNotFit = 5,
+    StillRunning = 6,
+    Unreachable = 7,
+    Interrupted = 130,
+}
+
+/// An error as the command line shows it: `error: …`, causes indented, and `hint: …`.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+    /// The server's code, where it refused.
+    pub(crate) code: Option<String>,
+    pub(crate) causes: Vec<String>,
+    pub(crate) hint: Option<String>,
+    pub(crate) request_id: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), code: None, causes: Vec::new(), hint: None, request_id: None }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    pub(crate) fn cause(mut self, cause: impl fmt::Display) -> Self {
+        self.causes.push(cause.to_string());
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A failure for whatever an error of the standard kind says, with its chain of causes.
+    pub(crate) fn from_error(message: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut failure = Self::new(Exit::Failed, message);
+        let mut next = Some(error);
+        while let Some(error) = next {
+            failure.causes.push(error.to_string());
+            next = error.source();
+        }
+        failure
+    }
+
+    /// The one JSON object that `-o json` prints for an error.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({"error": {
+            "code": self.code,
+            "message": self.message,
+            "detail": if self.causes.is_empty() { Value::Null } else { Value::String(self.causes.join(": ")) },
+            "hint": self.hint,
+            "requestId": self.request_id,
+            "exit": self.exit as i32,
+        }})
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "error: {}", self.message)?;
+        for cause in &self.causes {
+            write!(formatter, "\n  cause: {cause}")?;
+        }
+        match (&self.code, &self.request_id) {
+            (Some(code), Some(id)) => write!(formatter, "\n  code: {code}, request {id}")?,
+            (Some(code), None) => write!(formatter, "\n  code: {code}")?,
+            (None, Some(id)) => write!(formatter, "\n  request: {id}")?,
+            (None, None) => {}
+        }
+        if let Some(hint) = &self.hint {
+            write!(formatter, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_why_and_what_next() {
+        let failure =
+            Failure::new(Exit::DoesNotFit, "4 instances do not fit").cause("3 free of 12").hint("--partial");
+
+        assert_eq!(
+            failure.to_string(),
+            "error: 4 instances do not fit\n  cause: 3 free of 12\nhint: --partial"
+        );
+        assert_eq!(failure.to_json()["error"]["exit"], 5);
+        assert_eq!(failure.to_json()["error"]["detail"], "3 free of 12");
+    }
+}

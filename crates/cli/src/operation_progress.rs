@@ -1,0 +1,209 @@
+//! Follows an operation to its end: a live bar per edge node on a terminal, plain lines elsewhere.
+//! Asks the server; never changes anything. Ending it leaves the operation running.
+
+mod bars;
+mod lines;
+
+use crate::client::{Client, parameter};
+use crate::context::{Context, Outcome};
+use crate::failure::{Exit, Failure};
+use crate::output;
+use crate::words::{minutes, seconds_until};
+use bars::Bars;
+use clap::Args;
+use jiff::Timestamp;
+use lines::Lines;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// How often the server is asked while an operation runs.
+const PACE: Duration = Duration::from_millis(200);
+/// Failed questions in a row before following is given up: a server that restarts is waited for.
+const UNANSWERED_AT_MOST: u32 = 25;
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Waiting {
+    /// Stop waiting after this many seconds; the operation goes on (exit 6)
+    #[arg(long, value_name = "SECONDS", conflicts_with = "no_wait")]
+    pub(crate) wait_timeout: Option<u64>,
+    /// Return once it is accepted
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+/// How an operation is shown while it runs.
+trait Display {
+    fn show(&mut self, operation: &Value);
+    fn close(&mut self);
+}
+
+struct Silence;
+
+impl Display for Silence {
+    fn show(&mut self, _: &Value) {}
+    fn close(&mut self) {}
+}
+
+/// What every write ends with: waits unless told not to, and prints what a program wants to read.
+pub(crate) async fn finish(context: &Context, client: &Client, answer: &Value, waiting: &Waiting) -> Outcome {
+    let request = answer["RequestId"].as_str().unwrap_or_default();
+    if waiting.no_wait {
+        match context.form() {
+            output::Form::Json | output::Form::Ndjson => output::print_json(answer),
+            output::Form::Name => output::line(request),
+            output::Form::Table | output::Form::Wide => {
+                context.say(&format!("accepted; next: ensemble watch {request}"))
+            }
+        }
+        return Ok(Exit::Done);
+    }
+    let exit = follow(context, client, request, waiting).await?;
+    match context.form() {
+        output::Form::Json | output::Form::Ndjson => output::print_json(&describe(client, request).await?),
+        output::Form::Name => output::line(request),
+        output::Form::Table | output::Form::Wide => {}
+    }
+    Ok(exit)
+}
+
+/// Waits for the end of operation `id`, showing it as it goes.
+pub(crate) async fn follow(context: &Context, client: &Client, id: &str, waiting: &Waiting) -> Outcome {
+    if waiting.no_wait {
+        return Ok(Exit::Done);
+    }
+    let mut display: Box<dyn Display> = if context.is_quiet() {
+        Box::new(Silence)
+    } else if context.draws() {
+        Box::new(Bars::new())
+    } else {
+        Box::new(Lines::new(Instant::now()))
+    };
+    let started = Instant::now();
+    let limit = waiting.wait_timeout.map(Duration::from_secs);
+    let outcome = tokio::select! {
+        outcome = ask_until_ended(client, id, display.as_mut(), started, limit) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted; the operation goes on")
+            .hint(format!("ensemble watch {id}"))),
+    };
+    display.close();
+    let operation = outcome?;
+    conclude(context, client, &operation, started.elapsed()).await
+}
+
+pub(crate) async fn describe(client: &Client, id: &str) -> Result<Value, Failure> {
+    let mut answer = client.call("DescribeOperation", &vec![parameter("OperationId", id)]).await?;
+    Ok(answer["Operation"].take())
+}
+
+async fn ask_until_ended(
+    client: &Client,
+    id: &str,
+    display: &mut dyn Display,
+    started: Instant,
+    limit: Option<Duration>,
+) -> Result<Value, Failure> {
+    let mut unanswered = 0;
+    loop {
+        match describe(client, id).await {
+            Ok(operation) => {
+                unanswered = 0;
+                display.show(&operation);
+                if operation["Status"] != "Running" {
+                    return Ok(operation);
+                }
+            }
+            Err(failure) if failure.exit == Exit::Unreachable && unanswered < UNANSWERED_AT_MOST => {
+                unanswered += 1
+            }
+            Err(failure) => return Err(failure.hint(format!("ensemble operation show {id}"))),
+        }
+        if limit.is_some_and(|limit| started.elapsed() >= limit) {
+            return Err(Failure::new(Exit::StillRunning, "still running when --wait-timeout ended")
+                .hint(format!("ensemble watch {id}")));
+        }
+        tokio::time::sleep(PACE).await;
+    }
+}
+
+/// The last word: done, or what failed, where, why and what to do next.
+async fn conclude(context: &Context, client: &Client, operation: &Value, took: Duration) -> Outcome {
+    let (wanted, ready) = (&operation["Wanted"], &operation["Ready"]);
+    let done = done_word(operation);
+    let outcome = operation["Outcome"].as_str().unwrap_or_default();
+    if operation["Status"] == "Succeeded" {
+        context.say(&format!("Done in {:.1} s: {ready} of {wanted} {done}. {outcome}", took.as_secs_f64()));
+        return Ok(Exit::Done);
+    }
+    let status = operation["Status"].as_str().unwrap_or_default().to_lowercase();
+    let mut failure =
+        Failure::new(Exit::Failed, format!("the operation {status}: {ready} of {wanted} {done}"))
+            .cause(outcome);
+    for node in unfinished(operation) {
+        failure = failure.cause(node);
+    }
+    if let Some(reason) = causes(client, operation).await {
+        failure = failure.cause(reason);
+    }
+    let id = operation["OperationId"].as_str().unwrap_or_default();
+    Err(failure.hint(format!("ensemble operation show {id} tells each step")))
+}
+
+/// The edge nodes where something is missing.
+fn unfinished(operation: &Value) -> Vec<String> {
+    let nodes = operation["Nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let short = |node: &&Value| node["Ready"].as_u64() < node["Wanted"].as_u64();
+    let told = |node: &Value| {
+        format!(
+            "{}: {} of {}",
+            node["EnsRegionId"].as_str().unwrap_or_default(),
+            node["Ready"],
+            node["Wanted"]
+        )
+    };
+    nodes.iter().filter(short).take(8).map(told).collect()
+}
+
+/// The last thing the history says about a failure, where there is one.
+async fn causes(client: &Client, operation: &Value) -> Option<String> {
+    let id = operation["OperationId"].as_str()?;
+    let told = describe(client, id).await.ok()?;
+    told["Steps"].as_array()?.last()?["Text"].as_str().map(str::to_owned)
+}
+
+/// What an instance is once its operation is done with it.
+fn done_word(operation: &Value) -> &'static str {
+    if releases(operation) { "released" } else { "ready" }
+}
+
+fn releases(operation: &Value) -> bool {
+    operation["Action"] == "DeleteApplication" || operation["RescaleType"] == "Del"
+}
+
+/// `3/4`, and the states of those that are not there yet.
+fn node_line(node: &Value) -> (u64, u64, String) {
+    let states = node["States"].as_object().into_iter().flatten();
+    let waiting: Vec<String> = states
+        .filter(|(state, count)| {
+            **count != 0 && !matches!(state.as_str(), "Running" | "Ready" | "Gone" | "Done")
+        })
+        .map(|(state, count)| format!("{count} {}", state.to_lowercase()))
+        .collect();
+    (
+        node["Ready"].as_u64().unwrap_or_default(),
+        node["Wanted"].as_u64().unwrap_or_default(),
+        waiting.join(", "),
+    )
+}
+
+fn summary(operation: &Value, took: Duration) -> String {
+    let deadline = operation["Deadline"].as_str().and_then(|text| seconds_until(text, Timestamp::now()));
+    let deadline =
+        deadline.map_or_else(String::new, |seconds| format!(" · deadline in {}", minutes(seconds)));
+    format!(
+        "{} of {} {} · {:.1} s{deadline} · Ctrl-C leaves it running",
+        operation["Ready"],
+        operation["Wanted"],
+        done_word(operation),
+        took.as_secs_f64()
+    )
+}

@@ -5,7 +5,7 @@ use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use clap::Args;
-use ensemble_wire::catalog::{self, Action};
+use ensemble_wire::catalog::{ACTIONS, Action, Presence, ValueType};
 use serde_json::Value;
 
 /// Call any action of the API, signed
@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
         return if arguments.help { Ok(Exit::Done) } else { Err(Failure::usage("which action?")) };
     };
     if arguments.help {
-        let action = catalog::action(name).ok_or_else(|| unknown(name))?;
+        let action = ACTIONS.iter().find(|action| action.name == name).ok_or_else(|| unknown(name))?;
         output::line(&description(action));
         return Ok(Exit::Done);
     }
@@ -53,7 +53,8 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
 }
 
 fn unknown(name: &str) -> Failure {
-    let near = catalog::actions()
+    let near = ACTIONS
+        .iter()
         .map(|action| (strsim::jaro_winkler(name, action.name), action.name))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(likeness, _)| *likeness > 0.8);
@@ -68,7 +69,7 @@ fn overview() -> String {
     let mut text = String::from(
         "Call any action of the API, signed\n\nUsage: ensemble call ACTION [Name=value …] [--decode]\n\nActions:\n",
     );
-    for action in catalog::actions() {
+    for action in ACTIONS {
         text.push_str(&format!("  {:<26} {}\n", action.name, action.title));
     }
     text.push_str("\n`ensemble call ACTION --help` shows the parameters of one.");
@@ -78,14 +79,17 @@ fn overview() -> String {
 fn description(action: &Action) -> String {
     let mut text = format!("{}: {}\n\n{}\n\n", action.name, action.title, action.summary);
     text.push_str(&format!("Usage: ensemble call {}", action.name));
-    for parameter in action.parameters.iter().filter(|parameter| parameter.required) {
+    for parameter in action.parameters.iter().filter(|parameter| parameter.presence == Presence::Required) {
         text.push_str(&format!(" {}=…", parameter.name));
     }
     text.push_str("\n\nParameters:\n");
     for parameter in action.parameters {
-        let need = if parameter.required { "required" } else { "optional" };
+        let need = match parameter.presence {
+            Presence::Required => "required",
+            Presence::Optional => "optional",
+        };
         text.push_str(&format!("  {:<22} {need}  {}\n", parameter.name, parameter.description));
-        if let Some(values) = parameter.values() {
+        if let ValueType::Enum(values) = parameter.value {
             text.push_str(&format!("{:34}one of: {}\n", "", values.join(", ")));
         }
         if let Some(default) = parameter.default {

@@ -63,7 +63,7 @@ impl Client {
     }
 
     async fn send(&self, action: &str, parameters: &Parameters) -> Result<Response, Failure> {
-        let query = RawParameters::new(parameters.clone());
+        let query: RawParameters = parameters.iter().cloned().collect();
         let host = self.endpoint.url.split("://").nth(1).unwrap_or_default();
         let unsigned = Unsigned {
             method: "POST",

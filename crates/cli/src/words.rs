@@ -39,7 +39,7 @@ fn instant(text: &str) -> Option<Timestamp> {
         return Some(timestamp);
     }
     let civil: DateTime = text.trim_end_matches('Z').replacen(' ', "T", 1).parse().ok()?;
-    civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    TimeZone::UTC.to_timestamp(civil).ok()
 }
 
 /// `5m`, `90s`, `2h`, `1d` or a number of seconds, as a duration.

@@ -5,7 +5,7 @@ use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use clap::Subcommand;
-use ensemble_model::log::format::Entry;
+use ensemble_model::event::Entry;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

@@ -4,6 +4,7 @@
 
 pub mod any;
 pub mod embedded;
+pub mod faults;
 pub mod simulated;
 
 use ensemble_model::id::InstanceId;

@@ -155,7 +155,7 @@ pub(crate) struct Writer<S> {
 /// What a writer starts from.
 pub(crate) struct Start<S> {
     pub(crate) core: ControlLoop,
-    /// What the loop said when the fleet was put in force; carried out first.
+    /// What the loop said when the fleet was put in force; [`Writer::begin`] carries it out.
     pub(crate) first: Vec<Output>,
     pub(crate) clock: Clock,
     pub(crate) epoch: Epoch,
@@ -203,14 +203,26 @@ impl<S: LogStore> Writer<S> {
         (writer, control)
     }
 
+    /// Makes durable what the loop said when it started, so that the first request finds the fleet in force.
+    ///
+    /// # Errors
+    /// When the log cannot be written, or the loop halts.
+    pub(crate) async fn begin(&mut self) -> Result<(), Error> {
+        for output in std::mem::take(&mut self.first) {
+            self.act(output)?;
+        }
+        self.step(Input::Flush)?;
+        while let Some(appending) = self.appending.take() {
+            self.appended(appending.await)?;
+        }
+        Ok(())
+    }
+
     /// Runs until `stop` is sent or dropped; what was submitted before is decided and answered.
     ///
     /// # Errors
     /// When the log cannot be written, or the loop halts. Nobody who waits is answered then.
     pub(crate) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), Error> {
-        for output in std::mem::take(&mut self.first) {
-            self.act(output)?;
-        }
         loop {
             match self.wake(&mut stop).await {
                 Wake::Stop => break,

@@ -187,7 +187,8 @@ pub async fn serve_until<S: LogStore>(
     let first = core.start(clock.now(), &fleet).map_err(Error::FleetInUse)?;
     let Started { engines, wishes, observations, couriers } = Engines::start(&fleet.engines)?;
     let start = control::Start { core, first, clock, epoch, store, high_water, wishes, observations };
-    let (writer, control) = Writer::new(start);
+    let (mut writer, control) = Writer::new(start);
+    writer.begin().await?;
     let services = Arc::new(Services { control, engines, phase: phase.subscribe() });
 
     data_dir.write_endpoint(address)?;

@@ -1,6 +1,9 @@
 //! The server over real sockets, with the simulated engine: what a client sees of the gateway, and what of its
 //! writes survives.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod actions;
 mod durability;
 mod gateway;
 mod harness;

@@ -1,8 +1,9 @@
 //! One supervisor and one container, for real: what the container may do, how it ends, and what is left.
 
-use crate::fixture::Bench;
+use crate::fixture::{Bench, until};
 use crate::need_root;
 use ensemble_engine::embedded::record::{End, KillCause, Prospect};
+use ensemble_engine::embedded::shim::order::LogBounds;
 
 #[test]
 fn a_container_starts_and_stops_and_leaves_only_its_records() {
@@ -54,4 +55,155 @@ fn out_of_memory_is_told_from_a_kill() {
     bench.start();
 
     assert_eq!(bench.ended().end, End::Killed { signal: 9, cause: KillCause::OutOfMemory });
+}
+
+#[test]
+fn the_images_stop_signal_is_what_a_container_gets() {
+    need_root!("the_images_stop_signal_is_what_a_container_gets");
+    let mut bench = Bench::new("usr1", &["polite-usr1"]);
+    bench.order.stop_signal = libc::SIGUSR1;
+
+    bench.start();
+    bench.wait_for_line("stdout F ready");
+    bench.stop();
+
+    assert_eq!(bench.ended().end, End::Exited { code: 0 });
+}
+
+#[test]
+fn a_container_that_ignores_the_stop_is_killed_after_its_grace() {
+    need_root!("a_container_that_ignores_the_stop_is_killed_after_its_grace");
+    let mut bench = Bench::new("deaf", &["deaf"]);
+    bench.order.grace_ms = 300;
+
+    bench.start();
+    bench.wait_for_line("stdout F ready");
+    bench.stop();
+    let exit = bench.ended();
+
+    assert_eq!(exit.end, End::Killed { signal: 9, cause: KillCause::Signal });
+    assert!((300..10_000).contains(&exit.up_ms), "{} ms", exit.up_ms);
+}
+
+#[test]
+fn a_frozen_container_can_be_stopped() {
+    need_root!("a_frozen_container_can_be_stopped");
+    let mut bench = Bench::new("frozen", &["deaf"]);
+    bench.order.grace_ms = 100;
+    bench.start();
+    bench.wait_for_line("stdout F ready");
+
+    bench.freeze();
+    bench.stop();
+
+    assert_eq!(bench.ended().end, End::Killed { signal: 9, cause: KillCause::Signal });
+}
+
+#[test]
+fn a_container_sees_only_what_it_may() {
+    need_root!("a_container_sees_only_what_it_may");
+    let mut bench = Bench::new("look", &["look"]);
+    bench.order.user = "1000:1001".to_owned();
+    bench.spec.working_dir = "/made/for/it".to_owned();
+
+    bench.start();
+    bench.ended();
+
+    let seen: Vec<String> =
+        bench.log().iter().map(|line| line.trim_start_matches("stdout F ").to_owned()).collect();
+    let expected = [
+        "user 1000 1001",
+        "cwd /made/for/it",
+        "env ENS_APP_NAME=shop HOME=/ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "NSpid: 1",
+        "SigBlk: 0000000000000000",
+        "SigIgn: 0000000000001000",
+        "CapEff: 0000000000000000",
+        // CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, NET_BIND_SERVICE, SYS_CHROOT.
+        "CapBnd: 00000000000404fb",
+        "NoNewPrivs: 1",
+        "Seccomp: 2",
+        "oom 0",
+        // Standard streams, and the one that lists them.
+        "descriptors 3",
+        "hostname shop-web-0",
+        "hosts 127.0.0.1 localhost",
+        "sys writable false",
+        "proc-sys writable false",
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn forbidden_calls_fail_and_threads_work() {
+    need_root!("forbidden_calls_fail_and_threads_work");
+    let mut blocked = Bench::new("blocked", &["blocked"]);
+    let mut threads = Bench::new("threads", &["threads"]);
+
+    blocked.start();
+    blocked.ended();
+    threads.start();
+    threads.ended();
+
+    // clone3 says that there is no such call, so that glibc falls back; the others that it may not.
+    let calls = ["clone3 -1 38", "mount -1 1", "bpf -1 1", "keyctl -1 1", "unshare -1 1"];
+    assert_eq!(blocked.log(), calls.map(|call| format!("stdout F {call}")));
+    assert_eq!(threads.log(), ["stdout F sum 28"]);
+}
+
+#[test]
+fn everything_written_before_the_end_is_in_the_log() {
+    need_root!("everything_written_before_the_end_is_in_the_log");
+    let mut bench = Bench::new("print", &["print", "2000"]);
+
+    bench.start();
+    bench.ended();
+
+    let log = bench.log();
+    let lines = (0..2000).map(|number| format!("stdout F line {number}"));
+    assert!(lines.into_iter().all(|line| log.contains(&line)), "{} lines", log.len());
+    assert!(log.contains(&"stderr F to stderr".to_owned()));
+}
+
+#[test]
+fn a_flood_neither_fills_the_disk_nor_blocks_the_stop() {
+    need_root!("a_flood_neither_fills_the_disk_nor_blocks_the_stop");
+    let mut bench = Bench::new("flood", &["flood"]);
+    bench.order.log = LogBounds { bytes: 256 * 1024, bytes_per_second: 1 << 30 };
+    bench.order.grace_ms = 100;
+
+    bench.start();
+    until("both halves", || bench.directory.older_log().exists().then_some(()));
+    bench.stop();
+    bench.ended();
+
+    let size = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().len();
+    assert!(size(bench.directory.log()) + size(bench.directory.older_log()) < 300 * 1024);
+}
+
+#[test]
+fn a_second_supervisor_of_one_container_refuses() {
+    need_root!("a_second_supervisor_of_one_container_refuses");
+    let mut bench = Bench::new("second", &["polite"]);
+    bench.start();
+    bench.wait_for_line("stdout F ready");
+
+    let second = bench.run_second();
+
+    assert!(!second.success());
+    bench.stop();
+    assert_eq!(bench.ended().end, End::Exited { code: 0 }, "the first is unharmed");
+}
+
+#[test]
+fn an_exit_is_told_though_the_disk_is_full() {
+    need_root!("an_exit_is_told_though_the_disk_is_full");
+    let mut bench = Bench::new("full", &["fill"]);
+    let small = bench.on_small_disk();
+
+    bench.start();
+    let exit = bench.ended();
+
+    drop(small);
+    assert_eq!(exit.end, End::Exited { code: 5 });
 }

@@ -117,3 +117,38 @@ async fn two_engines_never_work_on_one_directory() {
 
     assert!(matches!(second, Err(ensemble_engine::embedded::OpenError::InUse { .. })));
 }
+
+/// The directory that a child run of this test binary works on.
+const CRASH_DIRECTORY: &str = "ENSEMBLE_TEST_CRASH_DIRECTORY";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_killed_at_any_moment_is_repaired_by_the_next() {
+    need_root!("an_engine_killed_at_any_moment_is_repaired_by_the_next");
+    let ids = ["i-0", "i-1", "i-2", "i-3", "i-4", "i-5"];
+    if let Some(directory) = std::env::var_os(CRASH_DIRECTORY) {
+        // This is the one that is killed.
+        return Machine::work_on(directory.into(), &ids).await;
+    }
+    let mut machine = Machine::new().await;
+    machine.close().await;
+    for moment_ms in [0, 15, 40, 80, 130, 200, 290, 400] {
+        // A new one scales out from nothing, and dies in the middle of it.
+        let mut child = machine
+            .start_child(CRASH_DIRECTORY, "survival::an_engine_killed_at_any_moment_is_repaired_by_the_next");
+        tokio::time::sleep(std::time::Duration::from_millis(moment_ms)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        machine.open().await;
+        machine.converge(vec![machine.cell(&["polite"], &ids)]).await;
+        machine.until_ready(ids.len()).await;
+        assert_eq!(machine.group_names(), ids, "after {moment_ms} ms");
+        assert_eq!(machine.programs().len(), ids.len(), "none lost, none doubled, after {moment_ms} ms");
+        assert_eq!(machine.supervisors().len(), ids.len(), "after {moment_ms} ms");
+
+        machine.converge(vec![machine.cell(&["polite"], &[])]).await;
+        machine.until_gone(&ids).await;
+        assert!(machine.programs().is_empty() && machine.supervisors().is_empty());
+        machine.close().await;
+    }
+}

@@ -6,7 +6,7 @@ use crate::embedded::record::Prospect;
 use crate::embedded::seccomp::Filters;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use oci_spec::runtime::Spec;
 use std::ffi::CString;
 use std::io::Write;
@@ -141,14 +141,27 @@ fn prospect(error: Errno) -> Prospect {
     }
 }
 
-/// Blocked and ignored signals are inherited by what is executed: the supervisor blocks some, and the Rust runtime
-/// ignores SIGPIPE.
+/// Blocked and ignored signals are inherited by what is executed: the supervisor blocks some, the Rust runtime ignores
+/// SIGPIPE, and whoever started us may have ignored others. Asked of the kernel directly, because the C library keeps
+/// 32 and 33 to itself.
 fn restore_signals() -> nix::Result<()> {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    for signal in Signal::iterator() {
-        if signal != Signal::SIGKILL && signal != Signal::SIGSTOP {
-            // SAFETY: the default action runs no code of ours.
-            unsafe { sigaction(signal, &default)? };
+    const SET_BYTES: usize = 8;
+    // Handler, flags, restorer, mask: all zero is the default action.
+    let default = [0_u64; 4];
+    for signal in 1..=64 {
+        if signal != libc::SIGKILL && signal != libc::SIGSTOP {
+            // SAFETY: the kernel reads one action, which is as large as any architecture's; the default action runs
+            // no code of ours.
+            let result = unsafe {
+                libc::syscall(
+                    libc::SYS_rt_sigaction,
+                    signal,
+                    default.as_ptr(),
+                    std::ptr::null_mut::<u64>(),
+                    SET_BYTES,
+                )
+            };
+            Errno::result(result)?;
         }
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)

@@ -3,11 +3,17 @@
 
 use super::Error;
 use super::order::{Directory, Order};
+use crate::embedded::image;
 use crate::embedded::record::Prospect;
 use crate::embedded::rootfs;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Spec, User};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
 
 /// Mounts the layers with the container's own directory on top, in the supervisor's mount namespace.
 pub(super) fn mount_root(directory: &Directory, order: &Order) -> Result<(), Error> {
@@ -15,15 +21,52 @@ pub(super) fn mount_root(directory: &Directory, order: &Order) -> Result<(), Err
     Ok(rootfs::mount(&order.layers, &directory.upper(), &directory.scratch(), &directory.root())?)
 }
 
-/// Puts into the spec what depends on the image's files: the user.
-pub(super) fn complete_spec(_spec: &mut Spec, _directory: &Directory, order: &Order) -> Result<(), Error> {
-    if order.user.is_empty() || order.user == "0" || order.user == "root" {
-        return Ok(());
+/// Puts into the spec what depends on the image's files: who the program runs as; and makes its working directory.
+pub(super) fn complete_spec(spec: &mut Spec, directory: &Directory, order: &Order) -> Result<(), Error> {
+    let identity = image::lookup_user(&directory.root(), &order.user)?;
+    let Some(process) = spec.process_mut() else { return Ok(()) };
+    let mut user = User::default();
+    user.set_uid(identity.uid).set_gid(identity.gid).set_additional_gids(Some(identity.groups));
+    process.set_user(user);
+    let mut environment = process.env().clone().unwrap_or_default();
+    if !environment.iter().any(|variable| variable.starts_with("HOME=")) {
+        environment.push(format!("HOME={}", identity.home));
+        process.set_env(Some(environment));
     }
-    Err(Error::Program {
-        reason: format!("user `{}` is not supported", order.user),
+    make_inside(&directory.root(), process.cwd()).map_err(|error| Error::Program {
+        reason: format!("the working directory `{}` cannot be made: {error}", process.cwd().display()),
         prospect: Prospect::Hopeless,
     })
+}
+
+/// Makes a directory and those above it in the image, as root's, without ever leaving the image by a link.
+fn make_inside(root: &Path, path: &Path) -> io::Result<()> {
+    let open = |parent: &OwnedFd, path: &Path| {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat2(
+            parent,
+            path,
+            flags,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        )
+    };
+    let root = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut parent = root.try_clone()?;
+    let mut prefix = PathBuf::new();
+    for component in path.components() {
+        let Component::Normal(name) = component else { continue };
+        prefix.push(name);
+        parent = match open(&root, &prefix) {
+            Ok(found) => found,
+            Err(Errno::NOENT) => {
+                rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
+                open(&root, &prefix)?
+            }
+            Err(error) => return Err(error.into()),
+        };
+    }
+    Ok(())
 }
 
 /// Removes the container's control groups, its root and its scratch files. Goes on after an error.
@@ -32,4 +75,35 @@ pub(super) fn clean_up(directory: &Directory, order: &Order) {
     let _ = order.group.kill_and_remove();
     let _ = rustix::mount::unmount(directory.root(), UnmountFlags::DETACH);
     let _ = fs::remove_dir_all(directory.work());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_working_directory_is_made_inside_the_image_whatever_its_links_say() {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = temporary.path().join("root");
+        fs::create_dir_all(root.join("there")).unwrap();
+        std::os::unix::fs::symlink("/there", root.join("link")).unwrap();
+        std::os::unix::fs::symlink("../../..", root.join("out")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", root.join("dangling")).unwrap();
+        fs::write(root.join("file"), b"").unwrap();
+        let check = |path: &str, expected: Option<&str>| match expected {
+            Some(made) => {
+                make_inside(&root, Path::new(path)).unwrap();
+                assert!(root.join(made).is_dir(), "{path}");
+            }
+            None => assert!(make_inside(&root, Path::new(path)).is_err(), "{path}"),
+        };
+        check("/", Some(""));
+        check("/a/b/c", Some("a/b/c"));
+        check("/link/below", Some("there/below"));
+        check("/out/inside", Some("inside"));
+        check("/file/x", None);
+        check("/dangling/x", None);
+
+        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1, "nothing was made outside");
+    }
 }

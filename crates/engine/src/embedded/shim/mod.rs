@@ -11,6 +11,7 @@ pub mod output;
 mod stage;
 mod watch;
 
+use super::image;
 use super::kernel::{self, clocks};
 use super::record::{self, End, Exit, Prospect};
 use super::rootfs;
@@ -39,6 +40,8 @@ enum Error {
     },
     #[error("could not mount the root file system")]
     Root(#[from] rootfs::Error),
+    #[error("the image cannot be run")]
+    Image(#[from] image::Error),
     #[error("{reason}")]
     Program { reason: String, prospect: Prospect },
 }
@@ -51,9 +54,13 @@ impl Error {
     fn prospect(&self) -> Prospect {
         match self {
             Self::Program { prospect, .. } => *prospect,
-            Self::NoOrder { .. } | Self::Record(_) | Self::Locked | Self::Step { .. } | Self::Root(_) => {
-                Prospect::Retry
-            }
+            Self::Image(error) if error.is_hopeless() => Prospect::Hopeless,
+            Self::Image(_)
+            | Self::NoOrder { .. }
+            | Self::Record(_)
+            | Self::Locked
+            | Self::Step { .. }
+            | Self::Root(_) => Prospect::Retry,
         }
     }
 

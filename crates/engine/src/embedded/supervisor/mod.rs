@@ -173,6 +173,7 @@ impl Supervisor {
     /// Decides, lets actions begin, tells. Returns how long it may sleep if nothing comes.
     fn step(&mut self, under_way: &mut JoinSet<Done>) -> Duration {
         let now = clocks();
+        let all_are_started = self.look_at_adopted();
         let Memory { wishes, records, facts, .. } = &self.memory;
         let Decision { actions, wake_at_boot_ms } = reconcile(wishes, records, facts, now);
         for action in actions {
@@ -187,7 +188,24 @@ impl Supervisor {
         let all_is_told = self.tell(news);
         let due = earlier(wake_at_boot_ms, wake_for_ready);
         let sleep = due.map_or(IDLE, |due| Duration::from_millis(due.saturating_sub(now.boot_ms).max(1)));
-        if all_are_watched && all_is_told { sleep } else { sleep.min(SOON) }
+        if all_are_started && all_are_watched && all_is_told { sleep } else { sleep.min(SOON) }
+    }
+
+    /// A supervisor that an engine before us started, and that was adopted in the middle of it, tells nobody when its
+    /// program runs: it is looked at until it does. Says whether there is none.
+    fn look_at_adopted(&mut self) -> bool {
+        let Memory { records, facts, .. } = &mut self.memory;
+        let is_starting = |key: &&ContainerKey| {
+            let running = records.containers.get(*key).and_then(|records| records.running_attempt());
+            running.is_none() && !facts.busy.contains(&Subject::Container((*key).clone()))
+        };
+        let starting: Vec<ContainerKey> = facts.held.iter().filter(is_starting).cloned().collect();
+        for key in &starting {
+            if let Err(error) = scan::one_container(&self.machine.layout, key, records, facts) {
+                tracing::warn!("could not look at a container that starts: {error}");
+            }
+        }
+        starting.is_empty()
     }
 
     fn begin(&mut self, action: Action, under_way: &mut JoinSet<Done>) {

@@ -70,7 +70,9 @@ fn judge(hierarchies: &[Hierarchy], read_only: Option<&Hierarchy>) -> Finding {
 fn describe(hierarchies: &[Hierarchy]) -> String {
     let of = |version: Version| -> Vec<&str> {
         let some = hierarchies.iter().filter(|hierarchy| hierarchy.version == version);
-        some.flat_map(|hierarchy| hierarchy.controllers.iter().map(String::as_str)).collect()
+        let names = some.flat_map(|hierarchy| hierarchy.controllers.iter().map(String::as_str));
+        // A named hierarchy, like systemd's, controls nothing.
+        names.filter(|name| !name.contains('=')).collect()
     };
     let there = |version: Version| hierarchies.iter().any(|hierarchy| hierarchy.version == version);
     match (there(Version::One), there(Version::Two)) {
@@ -113,7 +115,14 @@ mod tests {
                 "version 2 with cpuset, cpu, io, memory, pids",
             ),
             (
-                vec![one("cpu"), one("memory"), one("pids"), one("devices"), two("hugetlb")],
+                vec![
+                    one("cpu"),
+                    one("memory"),
+                    one("pids"),
+                    one("devices"),
+                    one("name=systemd"),
+                    two("hugetlb"),
+                ],
                 Severity::Fine,
                 "hybrid: version 1 with cpu, memory, pids, devices, version 2 beside it with hugetlb",
             ),

@@ -1,34 +1,40 @@
 //! Every engine there is, as one closed type: the server holds this and never learns which one it drives.
 
+use crate::embedded::EmbeddedEngine;
 use crate::simulated::Simulated;
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
 use ensemble_model::wanted::Wanted;
 
 pub enum AnyEngine {
+    Embedded(EmbeddedEngine),
     Simulated(Simulated),
 }
 
 impl Engine for AnyEngine {
     fn capabilities(&self) -> Capabilities {
         match self {
+            Self::Embedded(engine) => engine.capabilities(),
             Self::Simulated(engine) => engine.capabilities(),
         }
     }
 
     async fn converge(&self, wanted: Wanted) -> Result<(), Error> {
         match self {
+            Self::Embedded(engine) => engine.converge(wanted).await,
             Self::Simulated(engine) => engine.converge(wanted).await,
         }
     }
 
     async fn logs(&self, query: LogQuery) -> Result<Vec<LogLine>, Error> {
         match self {
+            Self::Embedded(engine) => engine.logs(query).await,
             Self::Simulated(engine) => engine.logs(query).await,
         }
     }
 
     async fn shut_down(&self) {
         match self {
+            Self::Embedded(engine) => engine.shut_down().await,
             Self::Simulated(engine) => engine.shut_down().await,
         }
     }

@@ -331,7 +331,7 @@ impl<S: LogStore> Writer<S> {
 
     fn act(&mut self, output: Output) -> Result<(), Error> {
         match output {
-            Output::Append { sequence, record } => self.append(sequence, record),
+            Output::Append { sequence, record } => self.append(sequence, record)?,
             Output::Answer { ticket, answer } => {
                 if let Some(waiting) = self.waiting.remove(&ticket) {
                     // A caller that went away does not undo what is durable.
@@ -353,13 +353,16 @@ impl<S: LogStore> Writer<S> {
         Ok(())
     }
 
-    fn append(&mut self, sequence: u64, record: Vec<u8>) {
-        debug_assert!(self.appending.is_none(), "the loop asks for one append at a time");
+    fn append(&mut self, sequence: u64, record: Vec<u8>) -> Result<(), Error> {
+        if self.appending.is_some() {
+            return Err(Error::Halted { reason: format!("{sequence} was to be appended beside another") });
+        }
         let (store, epoch) = (Arc::clone(&self.store), self.epoch);
         self.appending = Some(Box::pin(async move {
             store.append(epoch, sequence, &record).await?;
             Ok(sequence)
         }));
+        Ok(())
     }
 
     /// Encoded and written beside the loop, which does not wait for it.
@@ -378,3 +381,6 @@ impl<S: LogStore> Writer<S> {
         }));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,18 @@
 
 use crate::mailbox::Mailbox;
 use ensemble_engine::any::AnyEngine;
+use ensemble_engine::embedded::image::{Error as ImageError, OciReference};
+use ensemble_engine::embedded::preflight::{self, Finding, PreflightInput, Severity};
+use ensemble_engine::embedded::{self, EmbeddedConfig, EmbeddedEngine};
 use ensemble_engine::simulated::{Simulated, SimulatedOptions};
 use ensemble_engine::{Engine, Error, LogLine, LogQuery};
 use ensemble_model::fleet::EngineKind;
-use ensemble_model::id::EngineName;
+use ensemble_model::id::{Digest, EngineName};
 use ensemble_model::observation::Observation;
-use ensemble_model::wanted::Wanted;
+use ensemble_model::wanted::{Epoch, Wanted};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -27,8 +32,35 @@ const OBSERVATIONS_AT_MOST: usize = 1_024;
 /// Why an engine could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("engine `{engine}` cannot run containers here: {reason}")]
-    Embedded { engine: EngineName, reason: String },
+    #[error("engine `{engine}` cannot run containers on this machine: {}", listed(missing))]
+    Lacking {
+        engine: EngineName,
+        /// What the preflight found missing; not empty.
+        missing: Vec<Finding>,
+    },
+    #[error("engine `{engine}` cannot run containers here")]
+    Embedded {
+        engine: EngineName,
+        #[source]
+        source: embedded::OpenError,
+    },
+    #[error("`{text}` is no address range for pods, such as `10.80.0.0/16`")]
+    PodNetwork { text: String },
+}
+
+fn listed(missing: &[Finding]) -> String {
+    let texts: Vec<&str> = missing.iter().map(|finding| finding.text.as_str()).collect();
+    texts.join("; ")
+}
+
+/// What embedded engines are started with; others need nothing.
+pub(crate) struct Configuration<'a> {
+    pub(crate) data_dir: &'a Path,
+    pub(crate) shim_command: &'a [OsString],
+    pub(crate) pod_network: &'a str,
+    /// Which no pod may reach.
+    pub(crate) control_port: u16,
+    pub(crate) epoch: Epoch,
 }
 
 /// All engines of the fleet.
@@ -37,6 +69,7 @@ pub(crate) struct Engines {
 }
 
 /// Where the control loop leaves its wishes.
+#[derive(Default)]
 pub(crate) struct Wishes {
     mailboxes: BTreeMap<EngineName, Arc<Mailbox>>,
 }
@@ -55,11 +88,14 @@ impl Engines {
     ///
     /// # Errors
     /// [`StartError`] for the first one that cannot work here.
-    pub(crate) fn start(kinds: &BTreeMap<EngineName, EngineKind>) -> Result<Started, StartError> {
+    pub(crate) async fn start(
+        kinds: &BTreeMap<EngineName, EngineKind>,
+        configuration: &Configuration<'_>,
+    ) -> Result<Started, StartError> {
         let (report, observations) = mpsc::channel(OBSERVATIONS_AT_MOST);
         let (mut by_name, mut mailboxes, mut couriers) = (BTreeMap::new(), BTreeMap::new(), JoinSet::new());
         for (name, kind) in kinds {
-            let engine = Arc::new(start(name, *kind, report.clone())?);
+            let engine = Arc::new(configuration.start(name, *kind, report.clone()).await?);
             let mailbox = Arc::new(Mailbox::default());
             couriers.spawn(deliver(name.clone(), Arc::clone(&engine), Arc::clone(&mailbox)));
             by_name.insert(name.clone(), engine);
@@ -80,6 +116,33 @@ impl Engines {
         }
     }
 
+    /// Whether any engine runs images, so that they must be pinned before a version is created.
+    pub(crate) fn run_images(&self) -> bool {
+        self.by_name.values().any(|engine| match &**engine {
+            AnyEngine::Embedded(_) => true,
+            AnyEngine::Simulated(_) => false,
+        })
+    }
+
+    /// Takes an image into the store of every engine that runs images, and says which one it is.
+    ///
+    /// # Errors
+    /// Those of the image; nothing when no engine runs images.
+    pub(crate) async fn import(&self, reference: &OciReference) -> Result<Option<Digest>, ImageError> {
+        let mut pinned = None;
+        for engine in self.by_name.values() {
+            let (engine, reference) = (Arc::clone(engine), reference.clone());
+            // Reads and writes whole layers.
+            let import = move || match &*engine {
+                AnyEngine::Embedded(engine) => engine.images().import(&reference).map(Some),
+                AnyEngine::Simulated(_) => Ok(None),
+            };
+            let imported = tokio::task::spawn_blocking(import).await;
+            pinned = imported.expect("an import does not panic")?.or(pinned);
+        }
+        Ok(pinned)
+    }
+
     /// Stops converging and reporting; containers stay.
     pub(crate) async fn shut_down(&self) {
         for engine in self.by_name.values() {
@@ -97,20 +160,65 @@ impl Wishes {
     }
 }
 
-fn start(
-    name: &EngineName,
-    kind: EngineKind,
-    report: mpsc::Sender<Observation>,
-) -> Result<AnyEngine, StartError> {
-    match kind {
-        EngineKind::Simulated => {
-            let options = SimulatedOptions::default();
-            Ok(AnyEngine::Simulated(Simulated::start(name.clone(), options, report)))
-        }
-        EngineKind::Embedded => {
-            Err(StartError::Embedded { engine: name.clone(), reason: "not built".into() })
+impl Configuration<'_> {
+    async fn start(
+        &self,
+        name: &EngineName,
+        kind: EngineKind,
+        report: mpsc::Sender<Observation>,
+    ) -> Result<AnyEngine, StartError> {
+        match kind {
+            EngineKind::Simulated => {
+                let options = SimulatedOptions::default();
+                Ok(AnyEngine::Simulated(Simulated::start(name.clone(), options, report)))
+            }
+            EngineKind::Embedded => {
+                let config = self.embedded(name, report)?;
+                examine(&config).await?;
+                let opened = EmbeddedEngine::open(config).await;
+                let engine =
+                    opened.map_err(|source| StartError::Embedded { engine: name.clone(), source })?;
+                for obstacle in engine.obstacles() {
+                    tracing::warn!(engine = %name, "engine `{name}`: {obstacle}");
+                }
+                Ok(AnyEngine::Embedded(engine))
+            }
         }
     }
+
+    fn embedded(
+        &self,
+        name: &EngineName,
+        observations: mpsc::Sender<Observation>,
+    ) -> Result<EmbeddedConfig, StartError> {
+        let no_range = |_| StartError::PodNetwork { text: self.pod_network.to_owned() };
+        Ok(EmbeddedConfig {
+            name: name.clone(),
+            dir: self.data_dir.join("engine").join(name.as_str()),
+            shim_command: self.shim_command.to_vec(),
+            pod_network: self.pod_network.parse().map_err(no_range)?,
+            control_port: Some(self.control_port),
+            epoch: self.epoch,
+            observations,
+        })
+    }
+}
+
+/// Refuses a machine that lacks something, saying all of it at once, and warns of the rest (`decisions.md` §6.8).
+async fn examine(config: &EmbeddedConfig) -> Result<(), StartError> {
+    let input = PreflightInput { data_dir: config.dir.clone(), pod_network: config.pod_network };
+    let found = tokio::task::spawn_blocking(move || preflight::check(&input)).await;
+    let (mut missing, engine) = (Vec::new(), &config.name);
+    for finding in found.expect("a check that cannot be made is a finding, not a panic") {
+        match finding.severity {
+            Severity::Fine => {}
+            Severity::Warning => {
+                tracing::warn!(%engine, "engine `{engine}`: {}: {}", finding.name, finding.text);
+            }
+            Severity::Missing => missing.push(finding),
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(StartError::Lacking { engine: engine.clone(), missing }) }
 }
 
 /// Takes wishes to one engine for as long as the server runs.

@@ -11,6 +11,7 @@ pub mod data_dir;
 pub mod engines;
 mod gateway;
 pub mod high_water;
+mod images;
 mod mailbox;
 mod random;
 mod read_log;

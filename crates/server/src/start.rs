@@ -126,9 +126,18 @@ impl Error {
     /// What to do about it, where there is something: a command that can be typed.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Engine(_) => {
-                Some("`ensemble serve --engine simulated` runs everything but containers".into())
+            Self::Engine(engines::StartError::Lacking { missing, .. }) => {
+                let mends = missing.iter().filter_map(|finding| finding.mend.as_deref());
+                let simulated = "`ensemble serve --engine simulated` runs without containers".to_owned();
+                let ways: Vec<String> = mends.map(|mend| format!("`{mend}`")).chain([simulated]).collect();
+                Some(ways.join("; "))
             }
+            Self::Engine(engines::StartError::Embedded { .. }) => Some(
+                "`ensemble doctor` says what is missing; `ensemble serve --engine simulated` runs everything but \
+                 containers"
+                    .into(),
+            ),
+            Self::Engine(engines::StartError::PodNetwork { .. }) => Some("`--pod-network 10.80.0.0/16`".into()),
             Self::Listen { .. } => Some("`--listen 127.0.0.1:0` picks a free port".into()),
             Self::Fleet { path, .. } => Some(format!("`ensemble fleet check {}`", path.display())),
             Self::DataDir(_)
@@ -185,7 +194,15 @@ pub async fn serve_until<S: LogStore>(
     let clock = Clock::resume(recovered.state.last());
     let mut core = ControlLoop::new(recovered, Settings::new(epoch), clock.now());
     let first = core.start(clock.now(), &fleet).map_err(Error::FleetInUse)?;
-    let Started { engines, wishes, observations, couriers } = Engines::start(&fleet.engines)?;
+    let configuration = engines::Configuration {
+        data_dir: data_dir.path(),
+        shim_command: &options.shim_command,
+        pod_network: &options.pod_network,
+        control_port: address.port(),
+        epoch,
+    };
+    let Started { engines, wishes, observations, couriers } =
+        Engines::start(&fleet.engines, &configuration).await?;
     let start = control::Start { core, first, clock, epoch, store, high_water, wishes, observations };
     let (mut writer, control) = Writer::new(start);
     writer.begin().await?;

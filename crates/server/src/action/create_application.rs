@@ -3,30 +3,37 @@
 
 use super::rescale_application::selector_item;
 use super::{Answer, Context, client_token};
+use crate::images;
 use ensemble_model::application::{ApplicationMeta, Container, Port, ResourceAttribute, Strategy, Workload};
 use ensemble_model::command::{Change, CreateApplication};
-use ensemble_model::id::{AppId, SpecName, VersionName};
+use ensemble_model::id::{AppId, Digest, SpecName, VersionName};
 use ensemble_model::permit::Permit;
 use ensemble_model::selector::Level;
 use ensemble_wire::action::create_application::{Request, Response};
 use ensemble_wire::error::Error;
 use ensemble_wire::template::{self, AreaLevel, Template};
+use std::collections::BTreeMap;
 
 pub(super) async fn handle(context: &Context, permit: Permit, request: Request) -> Result<Answer, Error> {
     let template = request.template()?;
+    let pins = images::pin(&context.services.engines, &template.workloads).await?;
     let token = client_token(context, request.client_token.as_deref());
-    let change = Change::Create(Box::new(change(template, request.timeout_s)?));
+    let change = Change::Create(Box::new(change(template, pins, request.timeout_s)?));
     let accepted = context.submit(permit, change, token).await?;
     Ok(Answer::of(&Response { app_id: accepted.app.to_string(), request_id: accepted.operation.to_string() }))
 }
 
-fn change(template: Template, timeout_s: u32) -> Result<CreateApplication, Error> {
+fn change(
+    template: Template,
+    pins: BTreeMap<String, Digest>,
+    timeout_s: u32,
+) -> Result<CreateApplication, Error> {
     let selector = template.selector.items()?.into_iter().map(selector_item).collect();
     Ok(CreateApplication {
         app: AppId::new(uuid::Uuid::new_v4().to_string()),
         version: VersionName::new(template.app_version),
         workloads: template.workloads.into_iter().map(workload).collect(),
-        pins: std::collections::BTreeMap::new(),
+        pins,
         level: level(template.resources.area_level),
         selector,
         timeout_s,

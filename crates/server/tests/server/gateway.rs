@@ -31,6 +31,53 @@ async fn both_signatures_are_taken_with_get_and_post_and_in_chunks() {
 }
 
 #[tokio::test]
+async fn what_clients_do_to_a_signed_request_on_its_way_does_not_break_it() {
+    let (_dir, server) = server().await;
+    let sent_as = |from: &str, to: &str| {
+        let signed = String::from_utf8(server.call(READ.0, READ.1).bytes()).unwrap();
+        assert!(signed.contains(from), "{signed}");
+        signed.replace(from, to)
+    };
+
+    for request in [
+        sent_as("%20", "+"),
+        sent_as("%2A", "*"),
+        sent_as("host: ", "HOST:   "),
+        sent_as("x-acs-date: ", "X-Acs-Date: "),
+        sent_as("accept: application/json", "accept:\tapplication/json  "),
+        String::from_utf8(server.call(READ.0, READ.1).host("http://127.0.0.1:8080").bytes()).unwrap(),
+        String::from_utf8(server.call(READ.0, READ.1).host("Edge.Example:8420").bytes()).unwrap(),
+    ] {
+        let answer = server.raw(request.as_bytes()).await;
+
+        assert_eq!(answer.code(), PAST_THE_GATEWAY, "{request}{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_signed_request_that_was_changed_is_refused() {
+    let (_dir, server) = server().await;
+    let changed = |from: &str, to: &str| {
+        let signed = String::from_utf8(server.call(READ.0, READ.1).bytes()).unwrap();
+        assert!(signed.contains(from), "{signed}");
+        signed.replacen(from, to, 1)
+    };
+
+    for (request, code) in [
+        (changed("OperationId=A", "OperationId=B"), "SignatureDoesNotMatch"),
+        (changed("POST /", "GET /"), "SignatureDoesNotMatch"),
+        (changed("accept: application/json", "accept: text/json"), "SignatureDoesNotMatch"),
+        (changed("x-acs-action: Describe", "x-acs-action: describe"), "InvalidAction.NotFound"),
+        (changed("host: 127.0.0.1", "host: 127.0.0.2"), "SignatureDoesNotMatch"),
+        (changed("Content-Length: 0", "Content-Length: 1") + "x", "IncompleteSignature"),
+    ] {
+        let answer = server.raw(request.as_bytes()).await;
+
+        assert_eq!(answer.code(), code, "{request}{}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn every_answer_carries_its_request_id_and_an_exact_content_type() {
     let (_dir, server) = server().await;
     let good = server.call("CreateApplication", &[("Template", &template("hello"))]).send().await;

@@ -95,6 +95,7 @@ impl Server {
             secret: self.secret.clone(),
             version: SignatureVersion::V3,
             method: "POST",
+            host: self.address.to_string(),
         }
     }
 
@@ -205,6 +206,7 @@ pub(crate) struct Call<'a> {
     secret: String,
     version: SignatureVersion,
     method: &'static str,
+    host: String,
 }
 
 impl Call<'_> {
@@ -220,6 +222,11 @@ impl Call<'_> {
 
     pub(crate) fn wrong_secret(mut self) -> Self {
         self.secret = "not the secret".into();
+        self
+    }
+
+    pub(crate) fn host(mut self, host: &str) -> Self {
+        self.host = host.to_owned();
         self
     }
 
@@ -305,7 +312,7 @@ impl Call<'_> {
             method: self.method,
             path: "/",
             query,
-            host: &self.server.address.to_string(),
+            host: &self.host,
             content_type,
             body,
             action: &self.action,
@@ -319,7 +326,7 @@ impl Call<'_> {
     fn head(&self, target: &str, headers: &[(&'static str, String)], framing: &str) -> Vec<u8> {
         let mut head = format!("{} {target} HTTP/1.1\r\nConnection: close\r\n{framing}", self.method);
         if !headers.iter().any(|(name, _)| *name == "host") {
-            head.push_str(&format!("Host: {}\r\n", self.server.address));
+            head.push_str(&format!("Host: {}\r\n", self.host));
         }
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));

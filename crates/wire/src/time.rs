@@ -30,11 +30,6 @@ pub fn date(wall_ms: i64) -> String {
     format(wall_ms, "%Y-%m-%d")
 }
 
-/// `2021-12-28T16:00:00.123Z`: log lines, where a second holds many.
-pub fn iso_milliseconds(wall_ms: i64) -> String {
-    format(wall_ms, "%Y-%m-%dT%H:%M:%S.%3fZ")
-}
-
 /// Whether `text` is a date of the form `yyyy-MM-dd` that the calendar knows.
 pub fn is_date(text: &str) -> bool {
     text.len() == 10 && Date::strptime("%Y-%m-%d", text).is_ok()
@@ -76,7 +71,6 @@ mod tests {
         assert_eq!(iso_without_zone(wall), "2021-08-18T14:46:45");
         assert_eq!(iso_minutes(wall), "2021-08-18T14:46Z");
         assert_eq!(date(wall), "2021-08-18");
-        assert_eq!(iso_milliseconds(wall), "2021-08-18T14:46:45.007Z");
         assert_eq!(parse_iso("2021-08-18T14:46:45.007Z"), Some(wall));
     }
 

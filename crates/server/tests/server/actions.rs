@@ -409,3 +409,47 @@ async fn an_unknown_application_is_the_same_answer_everywhere() {
         );
     }
 }
+
+#[tokio::test]
+async fn followed_logs_end_with_the_instance() {
+    let (_dir, server) = started().await;
+    let app = server.create("hello").await;
+    let one = r#"[{"regionCode":"cn-shanghai-cmcc","count":1}]"#;
+    let accepted = rescale(&server, &app, "Add", one, &[]).await.member("RequestId");
+    server.finished(&accepted).await;
+    let info = device_service(&server, &[("AppId", &app)]).await.remove(0);
+    let instance = info["InstanceId"].as_str().unwrap();
+    let follow = [("InstanceId", instance), ("Follow", "true")];
+    let stream = server.open(&server.call("DescribeInstanceLogs", &follow).get().bytes()).await;
+
+    rescale(&server, &app, "Del", one, &[]).await;
+    let answer = stream.rest().await;
+
+    assert_eq!(answer.header("content-type"), "text/event-stream;charset=utf-8");
+    assert!(
+        answer.text.contains("event: closing\ndata: {\"Reason\":\"the instance is gone\"}"),
+        "{}",
+        answer.text
+    );
+    let after = server.call("DescribeInstanceLogs", &[("InstanceId", instance)]).send().await.json();
+    assert_eq!(after["Lines"][0]["Stream"], "ensemble");
+    assert!(after["Lines"][0]["Text"].as_str().unwrap().starts_with("released on request"), "{after}");
+}
+
+#[tokio::test]
+async fn an_answer_can_be_asked_for_as_xml() {
+    let (_dir, server) = started().await;
+
+    let answer = server.call("DescribeEnsRegions", &[("EnsRegionId", "cn-shanghai-cmcc"), ("Format", "XML")]);
+    let answer = answer.send().await;
+    let refusal =
+        server.call("DescribeEnsRegions", &[("EnsRegionId", "mars"), ("Format", "xml")]).send().await;
+
+    for answer in [&answer, &refusal] {
+        assert_eq!(answer.header("content-type"), "text/xml;charset=utf-8");
+    }
+    let start = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><DescribeEnsRegionsResponse><Code>0</Code><EnsRegions><EnsRegions><Area>EastChina</Area>";
+    assert!(answer.text.starts_with(start), "{}", answer.text);
+    assert!(refusal.text.contains("<Error><RequestId>"), "{}", refusal.text);
+    assert!(refusal.text.contains("<Code>InvalidParameter.EnsRegionId</Code>"), "{}", refusal.text);
+}

@@ -36,11 +36,11 @@ pub static ENTRY: Action = Action {
     ],
     response: &[Member::list("Lines", &Schema::Object(LINE)), REQUEST_ID],
     errors: PublishedError::SIX,
-    example: r#"{"Lines":[{"At":"2026-03-27T08:00:00.123Z","Stream":"stdout","Text":"listening on :8080"}],"RequestId":"5B2E8A0C-9F3D-4E55-8C1F-0A6F5D2B7E11"}"#,
+    example: r#"{"Lines":[{"At":"2026-03-27T08:00:00.123456789Z","Stream":"stdout","Text":"listening on :8080"}],"RequestId":"5B2E8A0C-9F3D-4E55-8C1F-0A6F5D2B7E11"}"#,
 };
 
 const LINE: &[Member] = &[
-    Member::text("At", "2026-03-27T08:00:00.123Z"),
+    Member::text("At", "2026-03-27T08:00:00.123456789Z"),
     Member::text("Stream", "stdout"),
     Member::text("Text", "listening on :8080"),
 ];

@@ -4,7 +4,7 @@
 use crate::id::{DistrictCode, EdgeNodeId, EngineName, Isp};
 use crate::spec::Resources;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 pub mod builtin;
 pub mod file;
@@ -107,60 +107,5 @@ impl Fleet {
             at = self.districts.get(here).and_then(|district| district.father.as_ref());
         }
         false
-    }
-}
-
-/// A new fleet lacks edge nodes that still carry instances.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the fleet lacks edge nodes that still carry instances: {}", listed(.nodes))]
-pub struct NodesInUse {
-    /// In the old fleet's order.
-    pub nodes: Vec<EdgeNodeId>,
-}
-
-/// Whether `new` may take the place of `old`; `used` says what instances take of a node (`decisions.md` §1.2).
-/// Capacity below that is no obstacle: it only stops new placements.
-///
-/// # Errors
-/// [`NodesInUse`] with every node that is missing and still carries instances.
-pub fn compare(old: &Fleet, new: &Fleet, used: impl Fn(&EdgeNodeId) -> Resources) -> Result<(), NodesInUse> {
-    let kept: HashSet<&EdgeNodeId> = new.nodes.iter().map(|node| &node.id).collect();
-    let missing = old.nodes.iter().map(|node| &node.id).filter(|id| !kept.contains(id));
-    let nodes: Vec<EdgeNodeId> = missing.filter(|id| used(id) != Resources::default()).cloned().collect();
-    if nodes.is_empty() { Ok(()) } else { Err(NodesInUse { nodes }) }
-}
-
-fn listed(nodes: &[EdgeNodeId]) -> String {
-    const MOST: usize = 10;
-    let named: Vec<String> = nodes.iter().take(MOST).map(|id| format!("`{id}`")).collect();
-    match nodes.len().saturating_sub(MOST) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fleet::builtin::builtin;
-
-    #[test]
-    fn a_fleet_without_a_node_in_use_is_refused_and_says_which() {
-        let old = builtin(EngineKind::Simulated, EngineName::new("here"));
-        let mut new = old.clone();
-        new.nodes.retain(|node| node.id.as_str() != "cn-shanghai-cmcc" && node.id.as_str() != "cn-wuxi-5");
-        let used = |id: &EdgeNodeId| match id.as_str() {
-            "cn-shanghai-cmcc" | "cn-hangzhou-1" => Resources { vcpu: 2, memory_mib: 4096 },
-            _ => Resources::default(),
-        };
-
-        let refused = compare(&old, &new, used).expect_err("a node in use is missing");
-
-        assert_eq!(
-            refused.to_string(),
-            "the fleet lacks edge nodes that still carry instances: `cn-shanghai-cmcc`"
-        );
-        assert_eq!(compare(&old, &old, used), Ok(()));
-        assert_eq!(compare(&old, &new, |_| Resources::default()), Ok(()));
     }
 }

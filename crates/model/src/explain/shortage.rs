@@ -9,13 +9,13 @@ use crate::placement::alternatives::{Rooms, offers, room};
 use crate::placement::scope::{Chains, Extent, ScopedItem, resolve};
 use crate::plan::{Alternative, Plan, PlannedItem};
 use crate::state::State;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// Items put into words; the others are counted.
 const MOST_ITEMS: usize = 3;
 /// Alternatives and users of room named per item.
 const MOST_NAMED: usize = 4;
-/// Beyond this many instances in all, who uses the room is left out: counting them would hold everybody up.
+/// Beyond this many instances, who uses the room is left out: counting them would hold everybody up.
 const MOST_COUNTED: usize = 20_000;
 
 /// What stands against `plan`, or nothing when everything fits: for the `Detail` of a refusal and for a plan.
@@ -61,10 +61,10 @@ fn of_add(
     let nodes = scope.nodes(fleet, chains).into_iter().map(|place| &fleet.nodes[place]);
     let offering = nodes.filter(|node| offers(node, scope.isp.as_ref()));
     let mut total: u32 = 0;
-    let mut reached: HashSet<&EdgeNodeId> = HashSet::new();
+    let mut reached: Vec<&EdgeNodeId> = Vec::new();
     for node in offering {
         total = total.saturating_add(room(node.capacity, request.spec));
-        reached.insert(&node.id);
+        reached.push(&node.id);
     }
     let mut sentence = format!(
         "{} {} not fit {}: {free} free of {total}, spec {}",
@@ -124,12 +124,13 @@ fn where_at(fleet: &Fleet, scope: &ScopedItem) -> String {
 }
 
 /// Who holds instances on `nodes`, the most first: `hello 6, video 3`.
-fn users(state: &State, nodes: &HashSet<&EdgeNodeId>, names: &Names<'_>) -> String {
-    if state.instances.len() > MOST_COUNTED {
-        return String::new();
-    }
+fn users(state: &State, nodes: &[&EdgeNodeId], names: &Names<'_>) -> String {
     let mut by_app: BTreeMap<&AppId, u32> = BTreeMap::new();
-    for instance in state.instances.values().filter(|instance| nodes.contains(&instance.node)) {
+    let instances = nodes.iter().flat_map(|node| state.instances_on(node));
+    for (number, instance) in instances.enumerate() {
+        if number == MOST_COUNTED {
+            return String::new();
+        }
         *by_app.entry(&instance.app).or_default() += 1;
     }
     let mut named: Vec<(&str, u32)> = Vec::new();

@@ -92,6 +92,7 @@ pub(crate) fn put(state: &mut State, instance: Instance) {
     let used = state.used(&instance.node).plus(instance.resources);
     state.used.insert(instance.node.clone(), used);
     state.instances_by_app.insert((instance.app.clone(), instance.id.clone()));
+    state.instances_by_node.insert((instance.node.clone(), instance.id.clone()));
     state.instances.insert(instance.id.clone(), Arc::new(instance));
 }
 

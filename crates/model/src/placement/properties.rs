@@ -197,6 +197,7 @@ fn reference_victim(state: &State, item: &SelectorItem) -> Option<InstanceId> {
 fn take_away(state: &mut State, id: &InstanceId) {
     let instance = state.instances.remove(id).expect("it was there");
     state.instances_by_app.remove(&(instance.app.clone(), id.clone()));
+    state.instances_by_node.remove(&(instance.node.clone(), id.clone()));
     let used = state.used(&instance.node).minus(instance.resources);
     state.used.insert(instance.node.clone(), used);
 }

@@ -53,8 +53,8 @@ struct Bench {
     writer: Writer<Gated>,
 }
 
-/// A writer over an empty log whose first append, the fleet's, is let through.
-fn bench() -> Bench {
+/// A writer over a log that holds the fleet.
+async fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let store =
         Arc::new(Gated { gate: Semaphore::new(1), begun: Semaphore::new(0), records: Mutex::default() });
@@ -64,7 +64,7 @@ fn bench() -> Bench {
     let first = core.start(clock.now(), &fleet).unwrap();
     let (_, observations) = mpsc::channel(1);
     let high_water = HighWater::open(&dir.path().join("high-water"), 0, OnTruncation::Refuse).unwrap();
-    let (writer, control) = Writer::new(Start {
+    let (mut writer, control) = Writer::new(Start {
         core,
         first,
         clock,
@@ -74,6 +74,7 @@ fn bench() -> Bench {
         wishes: Wishes::default(),
         observations,
     });
+    writer.begin().await.unwrap();
     Bench { _dir: dir, store, control, writer }
 }
 
@@ -137,7 +138,7 @@ fn create(name: &str) -> Command {
 
 #[tokio::test]
 async fn commands_that_wait_together_share_one_append() {
-    let Bench { _dir, store, control, writer } = bench();
+    let Bench { _dir, store, control, writer } = bench().await;
     let mut answers: Vec<_> = (0..100)
         .map(|index| {
             let control = control.clone();
@@ -162,13 +163,13 @@ async fn commands_that_wait_together_share_one_append() {
 
 #[tokio::test]
 async fn nothing_is_answered_or_shown_before_it_is_durable() {
-    let Bench { _dir, store, control, writer } = bench();
+    let Bench { _dir, store, control, writer } = bench().await;
     let (stop, stopped) = oneshot::channel();
     let running = tokio::spawn(writer.run(stopped));
     let mut answer = Box::pin(control.submit(create("shop")));
     assert!(answer.as_mut().now_or_never().is_none());
 
-    // The fleet's append is through, the command's has begun.
+    // The fleet's append was one, the command's is the other.
     store.begun.acquire_many(2).await.unwrap().forget();
     assert!(answer.as_mut().now_or_never().is_none());
     assert_eq!(control.state().sequence(), 1);
@@ -182,7 +183,7 @@ async fn nothing_is_answered_or_shown_before_it_is_durable() {
 
 #[tokio::test]
 async fn a_full_queue_refuses_at_once() {
-    let bench = bench();
+    let bench = bench().await;
     let mut answers: Vec<_> = (0..COMMANDS_AT_MOST)
         .map(|index| {
             let control = bench.control.clone();
@@ -200,7 +201,7 @@ async fn a_full_queue_refuses_at_once() {
 
 #[tokio::test]
 async fn a_writer_that_stopped_takes_nothing() {
-    let Bench { _dir, control, writer, .. } = bench();
+    let Bench { _dir, control, writer, .. } = bench().await;
     let (stop, stopped) = oneshot::channel();
     drop(stop);
     writer.run(stopped).await.unwrap();

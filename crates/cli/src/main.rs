@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 /// Scales containerised applications over edge nodes, with the API of Alibaba Cloud ENS (2017-11-10).
 #[derive(Debug, Parser)]
-#[command(name = "ensemble", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "ensemble", version, max_term_width = 110)]
 #[command(before_help = EXAMPLES, after_help = EXIT_CODES, subcommand_required = true, arg_required_else_help = true)]
 struct Arguments {
     #[command(flatten)]

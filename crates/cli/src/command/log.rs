@@ -53,10 +53,15 @@ fn print(context: &Context, entry: &Entry) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `InstanceObserved {…}`: the name first, then what it says.
+/// `operation_accepted {…}`: the name first, then what it says.
 fn one_line(event: &Value) -> String {
-    match event.as_object().and_then(|members| members.iter().next().filter(|_| members.len() == 1)) {
-        Some((name, content)) => format!("{name} {content}"),
-        None => event.to_string(),
-    }
+    let name = event["event"].as_str().unwrap_or("event");
+    let content: serde_json::Map<String, Value> = event
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| *key != "event")
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    format!("{name} {}", Value::Object(content))
 }

@@ -2,6 +2,7 @@
 
 mod app;
 mod call;
+mod doctor;
 mod env;
 mod fleet;
 mod instances;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Call(call::Arguments),
     /// Print exports that point official SDKs at this server
     Env(env::Arguments),
+    /// Check what this machine lacks for real containers, and the command that mends it
+    Doctor(doctor::Arguments),
     /// Read the durable log
     #[command(subcommand)]
     Log(log::Command),
@@ -68,6 +71,7 @@ impl Command {
             Self::Fleet(command) => fleet::run(context, command).await,
             Self::Call(arguments) => call::run(context, arguments).await,
             Self::Env(arguments) => env::run(context, &arguments),
+            Self::Doctor(arguments) => doctor::run(context, arguments).await,
             Self::Log(command) => log::run(context, command).await,
             Self::Version => version::run(context),
         }

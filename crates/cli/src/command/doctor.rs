@@ -1,0 +1,63 @@
+//! `ensemble doctor`: what this machine lacks for real containers, with the command that mends it.
+
+use crate::context::{Context, Outcome};
+use crate::failure::{Exit, Failure};
+use crate::output;
+use clap::Args;
+use ensemble_engine::embedded::preflight::{self, Finding, PreflightInput, Severity};
+use serde_json::{Value, json};
+
+/// Check what this machine lacks for real containers, and the command that mends it
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The address range of pods
+    #[arg(long, value_name = "CIDR", default_value = "10.80.0.0/16")]
+    pod_network: String,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
+    let pod_network = arguments.pod_network.parse().map_err(|error| {
+        Failure::usage(format!("`{}` is no address range", arguments.pod_network)).cause(error)
+    })?;
+    let input = PreflightInput { data_dir: context.data_dir(), pod_network };
+    let findings = tokio::task::spawn_blocking(move || preflight::check(&input))
+        .await
+        .map_err(|error| Failure::from_error("the checks did not finish", &error))?;
+    if context.form().is_json() {
+        output::print_json(&Value::Array(findings.iter().map(to_json).collect()));
+    } else {
+        findings.iter().for_each(print);
+    }
+    let missing = findings.iter().filter(|finding| finding.severity == Severity::Missing).count();
+    if missing == 0 {
+        if !context.form().is_json() {
+            context.say("Real containers can run here. next: ensemble serve");
+        }
+        return Ok(Exit::Done);
+    }
+    if context.form().is_json() {
+        return Ok(Exit::Failed);
+    }
+    Err(Failure::new(
+        Exit::Failed,
+        format!("{missing} of {} checks failed: no containers here", findings.len()),
+    )
+    .hint("run the commands above, or try the API without containers: ensemble serve --engine simulated"))
+}
+
+fn print(finding: &Finding) {
+    let mark = match finding.severity {
+        Severity::Fine => "ok     ",
+        Severity::Warning => "warning",
+        Severity::Missing => "missing",
+    };
+    output::line(&format!("{mark}  {:<18} {}", finding.name, finding.text));
+    if let Some(mend) = &finding.mend {
+        output::line(&format!("{:9}{:<18} mend: {mend}", "", ""));
+    }
+}
+
+fn to_json(finding: &Finding) -> Value {
+    json!({"name": finding.name, "severity": format!("{:?}", finding.severity).to_lowercase(), "text": finding.text,
+        "mend": finding.mend})
+}

@@ -27,6 +27,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 /// Wishes and ends that wait for the loop; more wait where they come from.
 const QUEUE: usize = 1_024;
@@ -81,6 +82,7 @@ pub struct EmbeddedEngine {
     messages: mpsc::Sender<Message>,
     epoch: Mutex<Epoch>,
     at_once: usize,
+    supervisor: AbortHandle,
     /// Held for life: two engines on one directory would undo each other's work.
     _lock: File,
 }
@@ -120,8 +122,8 @@ impl EmbeddedEngine {
             watches: Watches::new(messages.clone()),
             memory,
         };
-        tokio::spawn(supervisor.run());
-        Ok(Self { machine, messages, epoch: Mutex::new(config.epoch), at_once, _lock: lock })
+        let supervisor = tokio::spawn(supervisor.run()).abort_handle();
+        Ok(Self { machine, messages, epoch: Mutex::new(config.epoch), at_once, supervisor, _lock: lock })
     }
 
     /// The images of this engine, to import into before a version is pinned.
@@ -156,6 +158,13 @@ impl EmbeddedEngine {
         }
         *current = offered;
         Ok(())
+    }
+}
+
+impl Drop for EmbeddedEngine {
+    /// One that was not shut down stops where it is, as if it had crashed: it must not work on without the lock.
+    fn drop(&mut self) {
+        self.supervisor.abort();
     }
 }
 

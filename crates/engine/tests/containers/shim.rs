@@ -207,3 +207,18 @@ fn an_exit_is_told_though_the_disk_is_full() {
     drop(small);
     assert_eq!(exit.end, End::Exited { code: 5 });
 }
+
+/// Most of it are relocations of the executable: an executable at a fixed address (`-no-pie`) has none.
+#[test]
+fn a_supervisor_needs_less_than_a_mebibyte_of_its_own() {
+    need_root!("a_supervisor_needs_less_than_a_mebibyte_of_its_own");
+    let mut bench = Bench::new("memory", &["polite"]);
+
+    bench.start();
+    bench.wait_for_line("stdout F ready");
+    let private_kib = bench.private_kib();
+    bench.stop();
+    bench.ended();
+
+    assert!((1..1024).contains(&private_kib), "{private_kib} KiB");
+}

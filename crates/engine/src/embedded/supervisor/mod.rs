@@ -148,7 +148,7 @@ impl Supervisor {
             let sleep = self.step(&mut under_way);
             tokio::select! {
                 message = self.messages.recv() => match message {
-                    Some(Message::Converge(wanted)) => self.memory.take(wanted),
+                    Some(Message::Converge(wanted)) => self.take(wanted),
                     Some(Message::Ended(key)) => self.ended(&key),
                     Some(Message::ShutDown(stopped)) => break Some(stopped),
                     None => break None,
@@ -168,6 +168,11 @@ impl Supervisor {
         under_way.abort_all();
         // Whoever asked may have stopped waiting.
         let _ = stopped.map(|stopped| stopped.send(()));
+    }
+
+    fn take(&mut self, wanted: Wanted) {
+        self.epoch = wanted.epoch;
+        self.memory.take(wanted);
     }
 
     /// Decides, lets actions begin, tells. Returns how long it may sleep if nothing comes.

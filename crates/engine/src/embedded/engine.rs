@@ -148,6 +148,8 @@ impl EmbeddedEngine {
         let removed = subtree.remove();
         let network = Network::open(place.network(&layout, pod_network, None)).await?;
         network.close_all().await?;
+        // Empty now; one that is not holds what somebody else put there.
+        let _ = std::fs::remove_dir(&place.run_dir);
         Ok(removed?)
     }
 

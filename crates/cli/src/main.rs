@@ -32,21 +32,31 @@ struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
-  ensemble serve                                                   start the control plane on this machine
+  ensemble serve                                            start the control plane here
   ensemble app create --image oci:target/hello-edge.oci --name hello
   ensemble rescale hello --add cn-shanghai-cmcc=4 --add cn-wuxi-telecom_unicom_cmcc-3/telecom=2
-  ensemble plan hello --add 310100/cmcc=5                          where it would go, and why
-  ensemble instances hello                                         what runs, and where
-  ensemble call DescribeApplication AppId=… Level=RegionId         any action of the API, signed";
+  ensemble plan hello --add 310100/cmcc=5                   where it would go, and why
+  ensemble instances hello                                  what runs, and where
+  ensemble call DescribeApplication AppId=… Level=RegionId  any action of the API, signed";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0 done   1 failed   2 usage   3 refused by the server   4 credentials or permission   5 does not fit
-  6 still running when --wait-timeout ended   7 server not reachable   130 interrupted (the operation goes on)
+  0    done
+  1    the operation failed, or another error
+  2    usage
+  3    refused by the server (its code on stderr)
+  4    credentials or permission
+  5    does not fit
+  6    still running when --wait-timeout ended
+  7    server not reachable
+  130  interrupted (the operation goes on)
 
-Endpoint and key come from one source that has both, in this order: --profile, --endpoint or
-ENSEMBLE_ENDPOINT with ENSEMBLE_ACCESS_KEY_ID/_SECRET, the local server's data directory
-(ENSEMBLE_DATA_DIR), ALIBABA_CLOUD_*, the current profile of ~/.aliyun/config.json.";
+Endpoint and key come from one source that has both, in this order:
+  --profile NAME of ~/.aliyun/config.json
+  --endpoint URL, then ENSEMBLE_ENDPOINT, with ENSEMBLE_ACCESS_KEY_ID and _SECRET
+  the data directory of a server that runs here (--data-dir, ENSEMBLE_DATA_DIR)
+  ALIBABA_CLOUD_ENDPOINT with ALIBABA_CLOUD_ACCESS_KEY_ID and _SECRET
+  the current profile of ~/.aliyun/config.json";
 
 fn main() -> ExitCode {
     // The supervisor of a container must start no runtime and no thread: it is dispatched before anything else.

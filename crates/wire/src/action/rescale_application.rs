@@ -63,8 +63,8 @@ pub(super) const ALLOW_PARTIAL: Parameter = Parameter::of("AllowPartial", ValueT
     .or("false")
     .about("Skips whole items that do not fit instead of refusing the call.");
 
-const IF_PLAN: Parameter = Parameter::text("IfPlan", "sha256:5f70bf18a086007016e948b04aed3b82")
-    .about("Executes exactly the plan of this PlanId, or nothing.");
+const IF_PLAN: Parameter =
+    Parameter::text("IfPlan", "7c1f42ab").about("Executes exactly the plan of this PlanId, or nothing.");
 
 /// A RescaleApplication whose form is right.
 #[derive(Clone, Debug)]

@@ -37,8 +37,9 @@ class Server:
         )
         line = self._first_line()
         if not line.startswith("ready http://"):
+            log = self.log()
             self.stop()
-            raise RuntimeError(f"no ready line but {line!r}; its log:\n{self.log()}")
+            raise RuntimeError(f"no ready line but {line!r}; its log:\n{log}")
         self.endpoint = line.removeprefix("ready http://").strip()
         self.host, port = self.endpoint.rsplit(":", 1)
         self.port = int(port)

@@ -1,5 +1,5 @@
-//! What the machine itself shows of containers: processes of the example program, mounts. Reads `/proc` only, so that
-//! what a server claims is checked against something it did not say.
+//! What the machine itself shows of containers: processes of the example program, mounts, interfaces. Reads `/proc` and
+//! `/sys` only, so that what a server claims is checked against something it did not say.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,11 +18,23 @@ pub fn container_processes(app_id: &str) -> BTreeSet<ContainerProcess> {
     entries.filter_map(|entry| container_process(&entry.ok()?.path(), app_id)).collect()
 }
 
-/// Mount points of this machine that lie under `path`.
-pub fn mounts_under(path: &Path) -> Vec<String> {
+/// Mount points and network interfaces of this machine that belong to a data directory.
+pub fn left_behind(data_dir: &Path) -> Vec<String> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-    points.filter(|point| Path::new(point).starts_with(path)).map(str::to_owned).collect()
+    let mut found: Vec<String> = points
+        .filter(|point| Path::new(point).starts_with(data_dir))
+        .map(|point| format!("mount {point}"))
+        .collect();
+    let interfaces = std::fs::read_dir("/sys/class/net").expect("/sys is mounted");
+    for interface in interfaces.filter_map(|entry| Some(entry.ok()?.path())) {
+        // The alias says to an operator whose interface it is.
+        let alias = std::fs::read_to_string(interface.join("ifalias")).unwrap_or_default();
+        if alias.contains(&data_dir.display().to_string()) {
+            found.push(format!("interface {}", interface.display()));
+        }
+    }
+    found
 }
 
 /// Who runs this test.

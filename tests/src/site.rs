@@ -2,6 +2,7 @@
 //! that a test, however it ends, leaves no container, mount or file behind.
 
 use crate::client::Client;
+use crate::machine;
 use crate::server::{self, Engine, Server};
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -74,18 +75,17 @@ impl Site {
         answer["AppId"].as_str().map(str::to_owned).context("an AppId is a string")
     }
 
-    /// Ends what this site still runs. Called when dropped, too; a test that means to end clean calls it itself.
+    /// Ends what this site still runs and looks whether anything is left on the machine. Called when dropped, too; a
+    /// test that means to end clean calls it itself.
     pub fn clean(&mut self) -> Result<()> {
+        self.server = None;
         if self.engine == Engine::Simulated || !self.was_used {
             return Ok(());
         }
-        if self.server.is_none() {
-            self.restart()?;
-        }
-        for app in self.ensemble(&["app", "list", "--output", "name"])?.lines() {
-            self.ensemble(&["app", "delete", app, "--yes"])?;
-        }
-        self.take_server().terminate()?;
+        self.ensemble(&["dismantle", "--yes"])?;
+        let left = machine::left_behind(&self.data_dir());
+        anyhow::ensure!(left.is_empty(), "left behind: {left:?}");
+        self.was_used = false;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod clock;
 pub mod control;
 pub mod credentials;
 pub mod data_dir;
+pub mod dismantle;
 pub mod engines;
 mod gateway;
 pub mod high_water;
@@ -21,5 +22,6 @@ pub mod store;
 mod view;
 mod watch;
 
+pub use dismantle::dismantle;
 pub use read_log::read_log;
 pub use start::{EngineChoice, Error, FleetChoice, Options, Phase, Ready, serve, serve_until};

@@ -2,6 +2,7 @@
 
 mod app;
 mod call;
+mod dismantle;
 mod doctor;
 mod env;
 mod fleet;
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     /// Read the durable log
     #[command(subcommand)]
     Log(log::Command),
+    /// End the containers of a stopped server and remove their networks and control groups
+    Dismantle(dismantle::Arguments),
     /// Print the version
     Version,
 }
@@ -73,6 +76,7 @@ impl Command {
             Self::Env(arguments) => env::run(context, &arguments),
             Self::Doctor(arguments) => doctor::run(context, arguments).await,
             Self::Log(command) => log::run(context, command).await,
+            Self::Dismantle(arguments) => dismantle::run(context, arguments).await,
             Self::Version => version::run(context),
         }
     }

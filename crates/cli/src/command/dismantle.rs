@@ -1,0 +1,31 @@
+//! `ensemble dismantle`: takes the containers of a stopped server off this machine.
+
+use crate::context::{Context, Outcome};
+use crate::failure::{Exit, Failure};
+use crate::words::counted;
+use clap::Args;
+
+/// End the containers of a stopped server and remove their networks and control groups
+///
+/// Containers outlive their server on purpose; this takes them away without one. The data directory stays: the
+/// next `ensemble serve` starts what is wanted again.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The address range of pods
+    #[arg(long, value_name = "CIDR", default_value = "10.80.0.0/16")]
+    pod_network: String,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
+    let dir = context.data_dir();
+    context.confirm(&format!("end every container of `{}`?", dir.display()))?;
+    let engines = ensemble_server::dismantle(&dir, &arguments.pod_network).await.map_err(|error| {
+        Failure::from_error(format!("the containers of `{}` cannot be taken away", dir.display()), &error)
+    })?;
+    context.say(&format!(
+        "{} taken down; `{}` stays",
+        counted(engines.len() as u64, "engine"),
+        dir.display()
+    ));
+    Ok(Exit::Done)
+}

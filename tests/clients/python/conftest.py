@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 from clients import OldPython, Python, Refused
-from server import IMAGE, Server
+from server import IMAGE, READER_CREDENTIALS, Server
 
 FINAL_PHASES = {"RUNNING", "CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED"}
 
@@ -26,6 +26,19 @@ def server_with_containers(tmp_path_factory):
     if os.geteuid() != 0:
         pytest.skip("containers need root")
     server = Server(tmp_path_factory.mktemp("embedded"), "embedded")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def server_for_readers(tmp_path_factory):
+    """A server whose key may only read."""
+    directory = tmp_path_factory.mktemp("reader")
+    (directory / "data").mkdir(mode=0o700)
+    credentials = directory / "data" / "credentials.toml"
+    credentials.touch(mode=0o600)
+    credentials.write_text(READER_CREDENTIALS)
+    server = Server(directory, "simulated")
     yield server
     server.stop()
 

@@ -14,6 +14,14 @@ IMAGE = TOP / "target/hello-edge.oci"
 ACCESS_KEY_ID = "LTAI5tEnsembleTestKey001"
 ACCESS_KEY_SECRET = "EnsembleTestSecret0123456789Ab"
 
+# DIR/credentials.toml of a server whose key may only read.
+READER_CREDENTIALS = f"""\
+access_key_id = "{ACCESS_KEY_ID}"
+access_key_secret = "{ACCESS_KEY_SECRET}"
+account_id = "1234567890123456"
+grants = ["ens:Describe*", "ens:List*"]
+"""
+
 START_SECONDS = 30
 STOP_SECONDS = 30
 
@@ -21,16 +29,18 @@ STOP_SECONDS = 30
 class Server:
     """`host`, `port` and `endpoint` (`host:port`) say where it listens."""
 
-    def __init__(self, data_dir: pathlib.Path, engine: str):
-        self._log = (data_dir / "stderr.log").open("w+")
+    def __init__(self, directory: pathlib.Path, engine: str):
+        self._engine = engine
+        self._data_dir = directory / "data"
+        self._log = (directory / "stderr.log").open("w+")
         self._process = subprocess.Popen(
-            [BINARY, "serve", "--data-dir", data_dir / "data", "--listen", "127.0.0.1:0", "--engine", engine],
+            [BINARY, "serve", "--data-dir", self._data_dir, "--listen", "127.0.0.1:0", "--engine", engine],
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
             env={
                 "PATH": os.environ["PATH"],
-                "HOME": str(data_dir),
+                "HOME": str(directory),
                 "ENSEMBLE_ACCESS_KEY_ID": ACCESS_KEY_ID,
                 "ENSEMBLE_ACCESS_KEY_SECRET": ACCESS_KEY_SECRET,
             },
@@ -62,3 +72,6 @@ class Server:
                 self._process.wait()
         self._process.stdout.close()
         self._log.close()
+        if self._engine == "embedded":
+            # Containers outlive their server; a test leaves none behind.
+            subprocess.run([BINARY, "--data-dir", self._data_dir, "dismantle", "--yes"], check=True)

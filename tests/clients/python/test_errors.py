@@ -86,6 +86,24 @@ def test_an_error_carries_the_whole_body_to_the_user(server):
     assert body["Detail"]
 
 
+def test_what_a_key_may_not_do_is_said_in_detail(server_for_readers):
+    client = Python(server_for_readers.endpoint)
+    client("ListApplications")
+
+    with pytest.raises(Refused) as refused:
+        client("RescaleApplication", AppId="whatever-it-is", **SOUND)
+
+    assert (refused.value.code, refused.value.status) == ("NoPermission", 400)
+    assert refused.value.original.access_denied_detail["AuthAction"] == "ens:RescaleApplication"
+
+
+def test_the_old_client_is_told_that_it_may_not(server_for_readers):
+    with pytest.raises(Refused) as refused:
+        OldPython(server_for_readers.endpoint)("CreateApplication", Template="{}")
+
+    assert (refused.value.code, refused.value.status) == ("NoPermission", 400)
+
+
 def test_an_action_that_is_not_there_is_not_found(server):
     client = OldPython(server.endpoint)
     for action in ("RescaleUniverse", "rescaleApplication"):

@@ -184,7 +184,8 @@ pub async fn serve_until<S: LogStore>(
     let listener = bind(options.listen).await?;
     let address =
         listener.local_addr().map_err(|source| Error::Listen { address: options.listen, source })?;
-    let store = Arc::new(wrap(SqliteStore::open(&data_dir.path().join("log.sqlite")).await?));
+    let sqlite = SqliteStore::open(&data_dir.path().join("log.sqlite")).await?;
+    let store = Arc::new(wrap(sqlite.clone()));
     // Before the log is read: nobody may append behind what is read.
     let epoch = store.fence().await?;
     let recovered = recover(store.as_ref(), data_dir.path()).await?;
@@ -220,6 +221,7 @@ pub async fn serve_until<S: LogStore>(
     let ended = run(listener, gateway, writer, &phase).await;
     services.engines.shut_down().await;
     drop(couriers);
+    sqlite.close().await;
     ended
 }
 

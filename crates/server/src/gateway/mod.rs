@@ -136,7 +136,7 @@ impl Gateway {
 /// One line a request, where it is handled; never a body, a parameter or a signature.
 fn log(ticket: &Ticket, outcome: &Result<Answer, Error>) {
     let action = ticket.action.map_or("-", |action| action.name);
-    let took_ms = ticket.started.elapsed().as_millis();
+    let took_ms = u64::try_from(ticket.started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match outcome {
         Ok(_) => tracing::info!(action, took_ms, "{action} answered in {took_ms} ms"),
         Err(error) if error.status() >= 500 => {

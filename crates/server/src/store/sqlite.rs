@@ -7,6 +7,8 @@ use sqlx::Row;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ const TABLES: &str = "
     PRAGMA user_version = 1;
 ";
 
+/// A clone is the same store.
+#[derive(Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
 }
@@ -38,9 +42,12 @@ impl SqliteStore {
     /// # Errors
     /// [`Error::Open`] when it cannot be read, [`Error::Layout`] when another version made it.
     pub async fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::Open { path: path.to_owned(), source };
+        // SQLite gives the files beside it the rights of this one.
+        let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        made.map_err(|source| failed(sqlx::Error::Io(source)))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT);
@@ -49,7 +56,6 @@ impl SqliteStore {
             .acquire_timeout(BUSY_TIMEOUT)
             .connect_with(options)
             .await;
-        let failed = |source| Error::Open { path: path.to_owned(), source };
         let store = Self { pool: opened.map_err(failed)? };
         let found = store.layout().await.map_err(failed)?;
         if found != LAYOUT {
@@ -91,7 +97,8 @@ impl SqliteStore {
         Ok(found)
     }
 
-    /// Waits until every connection is closed; what was appended is durable with or without it.
+    /// Waits until every connection is closed, and leaves one file that can be copied; what was appended is durable
+    /// with or without it.
     pub async fn close(&self) {
         self.pool.close().await;
     }

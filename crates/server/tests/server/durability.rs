@@ -75,7 +75,7 @@ async fn a_second_server_is_refused_and_the_first_goes_on() {
 }
 
 #[tokio::test]
-async fn the_endpoint_file_names_the_bound_address_while_the_server_runs() {
+async fn a_server_that_stopped_leaves_neither_an_endpoint_nor_a_log_in_pieces() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path()).await;
     let expected = format!("http://{}\n", server.address);
@@ -83,6 +83,7 @@ async fn the_endpoint_file_names_the_bound_address_while_the_server_runs() {
     assert_eq!(std::fs::read_to_string(dir.path().join("endpoint")).unwrap(), expected);
     server.stop().await.unwrap();
     assert!(!dir.path().join("endpoint").exists());
+    assert!(!dir.path().join("log.sqlite-wal").exists(), "the log is one file that can be copied");
 }
 
 /// Runs statements on the log of a stopped server.

@@ -118,7 +118,7 @@ fn refusal(body: &Value) -> Failure {
     let message = text("Detail").or_else(|| text("Message")).unwrap_or_else(|| "the server refused".into());
     let mut failure = Failure::new(exit, message);
     failure.code = Some(code);
-    failure.request_id = text("RequestId");
+    failure.request_id = text("RequestId").map(Into::into);
     failure.hint = text("Hint");
     failure
 }

@@ -66,7 +66,7 @@ pub(crate) fn find(asked: &Asked, note: &mut dyn FnMut(String)) -> Result<Endpoi
         (None, None) => {}
         (Some(_), None) => note("ALIBABA_CLOUD_ENDPOINT is set without an access key: skipped".into()),
         (None, Some(_)) => {
-            note("ALIBABA_CLOUD_ACCESS_KEY_ID is set without ALIBABA_CLOUD_ENDPOINT: skipped".into())
+            note("ALIBABA_CLOUD_ACCESS_KEY_ID is set without ALIBABA_CLOUD_ENDPOINT: skipped".into());
         }
     }
     if let Some(found) = profile(None)? {

@@ -27,7 +27,8 @@ pub(crate) struct Failure {
     pub(crate) code: Option<String>,
     pub(crate) causes: Vec<String>,
     pub(crate) hint: Option<String>,
-    pub(crate) request_id: Option<String>,
+    /// Boxed: a failure travels in every `Result`, and should be small.
+    pub(crate) request_id: Option<Box<str>>,
 }
 
 impl Failure {

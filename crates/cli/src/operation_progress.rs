@@ -52,7 +52,7 @@ pub(crate) async fn finish(context: &Context, client: &Client, answer: &Value, w
             output::Form::Json | output::Form::Ndjson => output::print_json(answer),
             output::Form::Name => output::line(request),
             output::Form::Table | output::Form::Wide => {
-                context.say(&format!("accepted; next: ensemble watch {request}"))
+                context.say(&format!("accepted; next: ensemble watch {request}"));
             }
         }
         return Ok(Exit::Done);
@@ -113,7 +113,7 @@ async fn ask_until_ended(
                 }
             }
             Err(failure) if failure.exit == Exit::Unreachable && unanswered < UNANSWERED_AT_MOST => {
-                unanswered += 1
+                unanswered += 1;
             }
             Err(failure) => return Err(failure.hint(format!("ensemble operation show {id}"))),
         }

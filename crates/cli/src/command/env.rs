@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     ];
     if !arguments.no_secret {
         variables.push(("ENSEMBLE_ACCESS_KEY_SECRET", endpoint.secret.clone()));
-        variables.push(("ALIBABA_CLOUD_ACCESS_KEY_SECRET", endpoint.secret.clone()));
+        variables.push(("ALIBABA_CLOUD_ACCESS_KEY_SECRET", endpoint.secret));
     }
     if context.form().is_json() {
         let object = variables.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();

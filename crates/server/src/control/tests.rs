@@ -1,3 +1,5 @@
+//! What waits together is appended together, and nothing leaves before it is durable, whatever the store does.
+
 use super::*;
 use crate::high_water::OnTruncation;
 use crate::store::{Error as StoreError, Record};

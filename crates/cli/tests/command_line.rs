@@ -247,5 +247,5 @@ fn help_begins_with_examples_and_tells_the_exit_codes() {
 
     assert_eq!(help.exit, 0);
     assert!(help.stdout.starts_with("Examples:"), "{}", help.stdout);
-    assert!(help.stdout.contains("5 does not fit"), "{}", help.stdout);
+    assert!(help.stdout.contains("5    does not fit"), "{}", help.stdout);
 }

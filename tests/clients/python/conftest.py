@@ -116,5 +116,5 @@ def pytest_terminal_summary(terminalreporter):
     """Says each skipped test by name, in the form that the whole project uses."""
     for report in terminalreporter.getreports("skipped"):
         name = report.nodeid.replace(" ", "_")
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ")
         terminalreporter.write_line(f"SKIPPED {name}: {reason}")

@@ -152,6 +152,18 @@ fn forbidden_calls_fail_and_threads_work() {
 }
 
 #[test]
+fn threads_work_on_debians_own_library() {
+    need_root!("threads_work_on_debians_own_library");
+    let mut threads = Bench::new("debian", &["threads"]);
+    threads.on_debians_library();
+
+    threads.start();
+    threads.ended();
+
+    assert_eq!(threads.log(), ["stdout F sum 28"]);
+}
+
+#[test]
 fn everything_written_before_the_end_is_in_the_log() {
     need_root!("everything_written_before_the_end_is_in_the_log");
     let mut bench = Bench::new("print", &["print", "2000"]);

@@ -72,6 +72,11 @@ pub enum Error {
          unset them, or start on another data directory"
     )]
     DifferentKey { path: PathBuf, kept: String },
+    #[error(
+        "`{path}` is missing beside a log: its account would be another one, and what belongs to the old one out of \
+         reach; put the file back"
+    )]
+    Lost { path: PathBuf },
     #[error("{set} is set and {unset} is not; a key needs both")]
     HalfAKey { set: &'static str, unset: &'static str },
     #[error("{variable} may hold letters, digits and `.-_` only, at most 128 of them")]
@@ -113,7 +118,8 @@ impl Credentials {
     /// Reads `path`, or makes the account at the first start.
     ///
     /// # Errors
-    /// When the file is there and is malformed, open to others or of another key than `given`.
+    /// When the file is there and is malformed, open to others or of another key than `given`; when it is missing
+    /// beside a log, whose applications belong to the account that it named.
     pub fn load_or_create(path: &Path, given: Option<&GivenKey>) -> Result<(Self, KeyOrigin), Error> {
         match fs::read_to_string(path) {
             Ok(text) => {
@@ -126,7 +132,12 @@ impl Credentials {
                     Some(_) | None => Ok((kept, KeyOrigin::Kept)),
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path, given),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if path.with_file_name(data_dir::LOG_FILE).exists() {
+                    return Err(Error::Lost { path: path.to_owned() });
+                }
+                Self::create(path, given)
+            }
             Err(source) => Err(Error::Io { action: "read", path: path.to_owned(), source }),
         }
     }
@@ -251,6 +262,19 @@ mod tests {
             let Err(error) = Credentials::load_or_create(&path, Some(&other)) else { panic!("accepted") };
             assert!(matches!(error, Error::DifferentKey { .. }), "{error}");
             assert!(!error.to_string().contains("s1") && !error.to_string().contains("s2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_second_account_is_made_beside_a_log() {
+        let (dir, path) = in_new_dir();
+        fs::write(dir.path().join(data_dir::LOG_FILE), "").unwrap();
+
+        for given in [None, Some(given("LTAIone", "s1"))] {
+            let Err(error) = Credentials::load_or_create(&path, given.as_ref()) else { panic!("accepted") };
+
+            assert!(matches!(error, Error::Lost { .. }), "{error}");
+            assert!(!path.exists());
         }
     }
 

@@ -8,6 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+/// The durable log's file in a data directory.
+pub(crate) const LOG_FILE: &str = "log.sqlite";
+
 /// A locked data directory; dropping it gives the lock up and takes the endpoint back.
 pub struct DataDir {
     path: PathBuf,

@@ -1,5 +1,6 @@
 //! Reads the log for people, also while a server writes it. Must not change anything, not even the epoch.
 
+use crate::data_dir::LOG_FILE;
 use crate::start::Error;
 use crate::store::LogStore;
 use crate::store::sqlite::SqliteStore;
@@ -13,7 +14,7 @@ use std::path::Path;
 /// # Errors
 /// When there is no log, or a record of it is not what was written.
 pub async fn read_log(data_dir: &Path, from: u64, at_most: u64) -> Result<Vec<Entry>, Error> {
-    let store = SqliteStore::open_to_read(&data_dir.join("log.sqlite")).await?;
+    let store = SqliteStore::open_to_read(&data_dir.join(LOG_FILE)).await?;
     let at_most = u32::try_from(at_most).unwrap_or(u32::MAX);
     let records = store.read_from(from, at_most).await?;
     store.close().await;

@@ -184,7 +184,7 @@ pub async fn serve_until<S: LogStore>(
     let listener = bind(options.listen).await?;
     let address =
         listener.local_addr().map_err(|source| Error::Listen { address: options.listen, source })?;
-    let sqlite = SqliteStore::open(&data_dir.path().join("log.sqlite")).await?;
+    let sqlite = SqliteStore::open(&data_dir.path().join(data_dir::LOG_FILE)).await?;
     let store = Arc::new(wrap(sqlite.clone()));
     // Before the log is read: nobody may append behind what is read.
     let epoch = store.fence().await?;

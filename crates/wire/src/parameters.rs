@@ -4,8 +4,11 @@
 
 use crate::error::Error;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::error::Category;
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 /// What stays as it is in a canonical query: `A–Z a–z 0–9 - _ . ~` (gateway.md §1.2 step 4).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -50,13 +53,18 @@ impl RawParameters {
     /// Reads the members of a JSON object; nested values are kept as JSON text, null counts as absent.
     ///
     /// # Errors
-    /// `InvalidParameter` when the body is not one JSON object.
+    /// `InvalidParameter` when the body is not one JSON object, `InvalidParameter.<Name>` for a repeated member.
     pub fn from_json_object(body: &[u8]) -> Result<Self, Error> {
-        let value: Value = serde_json::from_slice(body)
-            .map_err(|error| Error::invalid(format!("the body is not JSON ({error})")))?;
-        let Value::Object(members) = value else {
-            return Err(Error::invalid("the body is not a JSON object"));
-        };
+        let Members(members) = serde_json::from_slice(body).map_err(|error| match error.classify() {
+            Category::Data => Error::invalid("the body is not a JSON object"),
+            Category::Io | Category::Syntax | Category::Eof => {
+                Error::invalid(format!("the body is not JSON ({error})"))
+            }
+        })?;
+        let mut seen = HashSet::with_capacity(members.len());
+        if let Some((name, _)) = members.iter().find(|(name, _)| !seen.insert(name.as_str())) {
+            return Err(repeated(name));
+        }
         let pairs = members.into_iter().filter_map(|(name, value)| match value {
             Value::Null => None,
             Value::String(text) => Some((name, text)),
@@ -100,9 +108,8 @@ impl RawParameters {
 
     fn without_repetition(self) -> Result<Self, Error> {
         let mut seen = HashSet::with_capacity(self.0.len());
-        let repeated = self.0.iter().find(|(name, _)| !seen.insert(name.as_str()));
-        match repeated {
-            Some((name, _)) => Err(Error::invalid_parameter(name, "The parameter stands there twice.")),
+        match self.0.iter().find(|(name, _)| !seen.insert(name.as_str())) {
+            Some((name, _)) => Err(repeated(name)),
             None => Ok(self),
         }
     }
@@ -121,6 +128,37 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for RawParameters {
         }
         found
     }
+}
+
+/// The members of a JSON object as they stand there: a map would silently keep the last of a repeated name.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
+}
+
+fn repeated(name: &str) -> Error {
+    Error::invalid_parameter(name, "The parameter stands there twice.")
 }
 
 const NOT_UTF8: &str = "The value is not UTF-8.";
@@ -269,6 +307,15 @@ mod tests {
         let error = query.and(body).unwrap_err();
 
         assert_eq!(error.code.as_text(), "InvalidParameter.Timeout");
+    }
+
+    #[test]
+    fn a_member_that_repeats_in_a_json_body_is_refused_by_name() {
+        for body in [r#"{"AppId":"1","x":2,"AppId":"1"}"#, r#"{"AppId":null,"AppId":"1"}"#] {
+            let error = RawParameters::from_json_object(body.as_bytes()).unwrap_err();
+
+            assert_eq!(error.code.as_text(), "InvalidParameter.AppId", "{body}");
+        }
     }
 
     #[test]

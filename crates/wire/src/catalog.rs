@@ -111,7 +111,10 @@ pub enum ValueType {
     },
     /// `true` or `false`.
     Flag,
-    JsonArray,
+    JsonArray {
+        minimum_items: usize,
+        maximum_items: usize,
+    },
     JsonObject,
     /// `yyyy-MM-dd`.
     Date,

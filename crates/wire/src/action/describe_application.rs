@@ -5,7 +5,7 @@ use super::{APP_ID, APP_VERSIONS, BOTH, FLAGS_EXAMPLE, LEVEL, Level, Parts, REQU
 use crate::catalog::{Access, Action, Group, Kind, Member, Parameter, PublishedError, ValueType};
 use crate::error::Error;
 use crate::parameters::Parameters;
-use crate::selector::{FilterItem, Selector};
+use crate::selector::{self, FilterItem, Selector};
 use serde::{Deserialize, Serialize};
 
 pub static ENTRY: Action = Action {
@@ -26,7 +26,7 @@ pub static ENTRY: Action = Action {
             .about("Which parts to show; a part that is not named is shown."),
         Parameter::of(
             "ResourceSelector",
-            ValueType::JsonArray,
+            selector::FORM,
             r#"[{"regionCode":"cn-wuxi-telecom_unicom_cmcc-3","ispCode":"telecom","count":2},{"regionCode":"cn-shanghai-cmcc","count":4}]"#,
         )
         .about("Shows only what matches any item; count says nothing here."),
@@ -50,7 +50,7 @@ impl Request {
     /// Reads what `ENTRY.check` let through.
     ///
     /// # Errors
-    /// A flag that is neither true nor false; an empty selector or one of over 100 items.
+    /// A flag that is neither true nor false.
     pub fn read(parameters: &Parameters) -> Result<Self, Error> {
         let selector = parameters.json("ResourceSelector");
         Ok(Self {

@@ -4,7 +4,7 @@ use super::{APP_ID, BOTH, CLIENT_TOKEN, IF_REVISION, REQUEST_ID, owned, timeout}
 use crate::catalog::{Access, Action, Group, Kind, Parameter, PublishedError, ValueType};
 use crate::error::{Error, Reason};
 use crate::parameters::{Flag, Parameters};
-use crate::selector::Selector;
+use crate::selector::{self, Selector};
 use serde::{Deserialize, Serialize};
 
 pub static ENTRY: Action = Action {
@@ -50,7 +50,7 @@ pub(super) const RESCALE_LEVEL: Parameter = Parameter::choice(
 
 pub(super) const RESOURCE_SELECTOR: Parameter = Parameter::of(
     "ResourceSelector",
-    ValueType::JsonArray,
+    selector::FORM,
     r#"[{"regionCode":"cn-wuxi-telecom_unicom_cmcc-3","ispCode":"telecom","count":2},{"regionCode":"cn-shanghai-cmcc","count":4}]"#,
 )
 .required()
@@ -99,7 +99,7 @@ impl Request {
     /// Reads what `ENTRY.check` let through.
     ///
     /// # Errors
-    /// `InvalidParameter.RescaleLevel` for InstanceId, `InvalidParameter.ResourceSelector` for none or too many items.
+    /// `InvalidParameter.RescaleLevel` for InstanceId.
     pub fn read(parameters: &Parameters) -> Result<Self, Error> {
         Ok(Self {
             app_id: parameters.required("AppId")?.to_owned(),

@@ -91,7 +91,7 @@ fn parameter(parameter: &Parameter) -> Value {
         ValueType::Flag => {
             put("type", "boolean".into());
         }
-        ValueType::JsonArray | ValueType::JsonObject | ValueType::Date => {
+        ValueType::JsonArray { .. } | ValueType::JsonObject | ValueType::Date => {
             put("type", "string".into());
         }
     }

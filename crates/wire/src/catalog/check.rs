@@ -45,7 +45,20 @@ impl Parameter {
                 "false" => Ok(Checked::Flag(Flag::No)),
                 _ => Err(self.refuse(format!("`{}` is neither true nor false", shortened(text)))),
             },
-            ValueType::JsonArray => self.check_json(text, "array", Value::is_array),
+            ValueType::JsonArray { minimum_items, maximum_items } => {
+                let checked = self.check_json(text, "array", Value::is_array)?;
+                match &checked {
+                    Checked::Json(Value::Array(items))
+                        if !(minimum_items..=maximum_items).contains(&items.len()) =>
+                    {
+                        let counted = items.len();
+                        Err(self.refuse(format!(
+                            "it has {counted} items; {minimum_items} to {maximum_items} are taken"
+                        )))
+                    }
+                    _ => Ok(checked),
+                }
+            }
             ValueType::JsonObject => self.check_json(text, "object", Value::is_object),
             ValueType::Date if is_date(text) => Ok(Checked::Text(text.to_owned())),
             ValueType::Date => {
@@ -127,6 +140,10 @@ mod tests {
                 "InvalidParameter.ResourceSelector",
             ),
             (&[APP, TYPE, ("ResourceSelector", "{}")][..], "InvalidParameter.ResourceSelector"),
+            (
+                &[APP, TYPE, ("ResourceSelector", "[]"), ("Timeout", "x")][..],
+                "InvalidParameter.ResourceSelector",
+            ),
             (&[APP, TYPE, SELECTOR, ("RescaleLevel", "Region")][..], "InvalidParameter.RescaleLevel"),
             (&[APP, TYPE, SELECTOR, ("Timeout", "0")][..], "InvalidParameter.Timeout"),
             (&[APP, TYPE, SELECTOR, ("Timeout", "-5")][..], "InvalidParameter.Timeout"),
@@ -137,6 +154,18 @@ mod tests {
             (&[APP, TYPE, SELECTOR, ("IfRevision", "-1")][..], "InvalidParameter.IfRevision"),
         ] {
             assert_eq!(check(pairs).unwrap_err(), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_selector_has_one_to_a_hundred_items() {
+        for (number, expected) in [(0, false), (1, true), (100, true), (101, false)] {
+            let selector = format!("[{}]", vec![r#"{"count":1}"#; number].join(","));
+
+            let checked = check(&[APP, TYPE, ("ResourceSelector", &selector)]);
+
+            let refused = checked.err();
+            assert_eq!(refused.as_deref(), (!expected).then_some("InvalidParameter.ResourceSelector"));
         }
     }
 

@@ -100,10 +100,7 @@ fn shortage(plan: &Plan) -> String {
         let elsewhere = if alternatives.is_empty() { String::new() } else { format!(" ({elsewhere})") };
         format!("selector item {} asks for {}, there is room for {room}{elsewhere}", item.index, item.wanted)
     });
-    format!(
-        "not enough room: {}; ask for less, or call with AllowPartial=true to skip such items",
-        listed(short)
-    )
+    format!("not enough room: {}; ask for less", listed(short))
 }
 
 fn too_many(plan: &Plan) -> String {
@@ -176,7 +173,7 @@ mod tests {
         assert_eq!(
             text,
             "not enough room: selector item 1 asks for 6, there is room for 4 (`310100/cmcc` has room for 7); ask \
-             for less, or call with AllowPartial=true to skip such items"
+             for less"
         );
     }
 }

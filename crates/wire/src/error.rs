@@ -228,7 +228,7 @@ impl Error {
         let text = text.into();
         let mut error = Self::new(Code::InvalidParameter);
         error.message = error.message.replace("%s", &text);
-        error.with_detail(format!("{text}."))
+        error.with_detail(sentence(&text))
     }
 
     /// The opaque documented error, explained by `reason` and `detail`.
@@ -317,6 +317,14 @@ impl Error {
     }
 }
 
+/// What refuses writes phrases, a person reads sentences: a capital first, a full stop where nothing else ends it.
+pub fn sentence(phrase: &str) -> String {
+    let mut letters = phrase.chars();
+    let first: String = letters.next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default();
+    let stop = if phrase.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{stop}", letters.as_str())
+}
+
 fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -391,6 +399,19 @@ mod tests {
             "Specified api is not found, please check your url and method.",
         );
         check(Error::body_too_large(7), 413, "RequestBodyTooLarge", "The request body exceeds 7 bytes.");
+    }
+
+    #[test]
+    fn a_detail_is_a_sentence() {
+        for (text, detail) in [
+            ("the body is not JSON", "The body is not JSON."),
+            (
+                "`podSpec.contaners` is not known; did you mean containers?",
+                "`podSpec.contaners` is not known; did you mean containers?",
+            ),
+        ] {
+            assert_eq!(Error::invalid(text).detail.as_deref(), Some(detail));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use ensemble_model::spec::Resources as Taken;
 use ensemble_model::state::State;
 use ensemble_model::suggestion;
 use ensemble_wire::action::describe_ens_regions::{EnsRegion, EnsRegions, Request, Resources, Response};
-use ensemble_wire::error::Error;
+use ensemble_wire::error::{Error, sentence};
 
 pub(super) fn handle(context: &Context, _permit: &Permit, request: &Request) -> Result<Answer, Error> {
     let state = context.state();
@@ -30,7 +30,7 @@ pub(super) fn handle(context: &Context, _permit: &Permit, request: &Request) -> 
 fn unknown_node(state: &State, id: &str) -> Error {
     let known = state.fleet().nodes.iter().map(|node| node.id.as_str());
     let detail = format!("unknown edge node {}{}", suggestion::quoted(id), suggestion::clause(id, known));
-    Error::invalid_parameter("EnsRegionId", super::refusal::sentence(&detail))
+    Error::invalid_parameter("EnsRegionId", sentence(&detail))
 }
 
 fn region(state: &State, node: &EdgeNode) -> EnsRegion {

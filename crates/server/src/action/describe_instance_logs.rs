@@ -11,7 +11,7 @@ use ensemble_model::permit::Permit;
 use ensemble_model::state::{AccountView, Gone};
 use ensemble_model::time::WallTime;
 use ensemble_wire::action::describe_instance_logs::{Request, Response};
-use ensemble_wire::error::{Error, Reason};
+use ensemble_wire::error::{Error, Reason, sentence};
 use ensemble_wire::parameters::Flag;
 use ensemble_wire::payload::event::{Closing, HEARTBEAT, frame};
 use ensemble_wire::payload::{log::Line, to_text};
@@ -150,17 +150,13 @@ async fn lines(services: &Services, engine: &EngineName, query: LogQuery) -> Res
         Ok(lines) => Ok(lines),
         Err(EngineError::NoLogs { .. }) => Ok(Vec::new()),
         Err(error @ EngineError::Unreachable { .. }) => {
-            Err(Error::call_interface(sentence(&error)).with_reason(Reason::EngineUnavailable))
+            Err(Error::call_interface(sentence(&error.to_string())).with_reason(Reason::EngineUnavailable))
         }
         Err(error @ (EngineError::Read { .. } | EngineError::StaleEpoch { .. })) => {
             tracing::warn!("logs could not be read: {error}");
-            Err(Error::call_interface(sentence(&error)))
+            Err(Error::call_interface(sentence(&error.to_string())))
         }
     }
-}
-
-fn sentence(error: &EngineError) -> String {
-    super::refusal::sentence(&error.to_string())
 }
 
 fn line(line: LogLine) -> Line {

@@ -2,7 +2,7 @@
 //! `Detail`; the documented code and message are chosen here and nowhere else.
 
 use ensemble_model::refusal::Refusal;
-use ensemble_wire::error::{Code, Error, Reason};
+use ensemble_wire::error::{Code, Error, Reason, sentence};
 
 /// The documented error for a refusal.
 pub(crate) fn to_wire(refusal: Refusal) -> Error {
@@ -45,14 +45,6 @@ pub(crate) fn to_wire(refusal: Refusal) -> Error {
 /// `InvalidParameter` with the whole text, both in the published sentence and as the detail.
 fn invalid(text: &str, detail: String) -> Error {
     Error::invalid(text).with_detail(detail)
-}
-
-/// The core writes phrases, a person reads sentences.
-pub(crate) fn sentence(phrase: &str) -> String {
-    let mut letters = phrase.chars();
-    let first: String = letters.next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default();
-    let stop = if phrase.ends_with(['.', '!', '?']) { "" } else { "." };
-    format!("{first}{}{stop}", letters.as_str())
 }
 
 #[cfg(test)]

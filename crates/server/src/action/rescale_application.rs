@@ -11,7 +11,7 @@ use ensemble_model::refusal::Refusal;
 use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::state::State;
 use ensemble_wire::action::rescale_application::{Request, RescaleLevel, RescaleType, Response};
-use ensemble_wire::error::{Error, Reason};
+use ensemble_wire::error::{Error, Reason, sentence};
 use ensemble_wire::parameters::Flag;
 use ensemble_wire::selector::{Item, Selector};
 
@@ -63,7 +63,7 @@ fn explained(context: &Context, permit: &Permit, asked: RescaleApplication, erro
         Some(reason @ (Reason::CapacityShortage | Reason::NotEnoughInstances)) => {
             match view::plan::shortage(&state, permit, &asked) {
                 Some(words) => Error::invalid(words.replace('\n', "; "))
-                    .with_detail(refusal::sentence(&words))
+                    .with_detail(sentence(&words))
                     .with_reason(reason),
                 None => error,
             }

@@ -1,6 +1,5 @@
 //! `Plan` of PlanRescaleApplication (`decisions.md` §5): the core's plan in its own words.
 
-use crate::action::refusal::sentence;
 use ensemble_model::command::RescaleApplication;
 use ensemble_model::decide;
 use ensemble_model::explain::{ExplainedItem, ExplainedPlacement};
@@ -8,6 +7,7 @@ use ensemble_model::permit::Permit;
 use ensemble_model::plan::{Alternative, Shortage};
 use ensemble_model::refusal::Refusal;
 use ensemble_model::state::State;
+use ensemble_wire::error::sentence;
 use ensemble_wire::payload::plan as payload;
 
 /// What RescaleApplication would do on this state, and why.

@@ -15,7 +15,7 @@ mod rescale_application;
 pub(crate) mod tick;
 
 use crate::application::Application;
-use crate::command::{Accepted, Change, Command, RequestFacts};
+use crate::command::{Accepted, Change, ClientToken, Command, RequestFacts};
 use crate::event::{AcceptedOperation, Event};
 use crate::fleet::Fleet;
 use crate::id::AppId;
@@ -24,7 +24,7 @@ use crate::operation::{AskedItem, Caller, OperationKind, SkippedItem, Subject};
 use crate::permit::Permit;
 use crate::refusal::Refusal;
 use crate::state::State;
-use crate::time::Now;
+use crate::time::{Now, WallTime};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -97,7 +97,22 @@ fn answered_before(state: &State, command: &Command, now: Now) -> Result<Option<
         return Err(Refusal::NonceUsed { nonce: nonce.nonce.clone() });
     }
     let Some(token) = client_token else { return Ok(None) };
-    let Some(answer) = state.answered(command.permit.account(), action, &token.token, now.wall) else {
+    answered(state, &command.permit, action, token, now.wall)
+}
+
+/// The answer that this client token got. Whoever reads the content of a request before it becomes a command asks
+/// here first, since the token comes before the content; the decision itself asks again.
+///
+/// # Errors
+/// [`Refusal::TokenReused`] when it was used for a call with other parameters.
+pub fn answered(
+    state: &State,
+    permit: &Permit,
+    action: &str,
+    token: &ClientToken,
+    now: WallTime,
+) -> Result<Option<Accepted>, Refusal> {
+    let Some(answer) = state.answered(permit.account(), action, &token.token, now) else {
         return Ok(None);
     };
     if answer.fingerprint != token.fingerprint {

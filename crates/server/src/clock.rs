@@ -32,7 +32,8 @@ impl Clock {
     }
 }
 
-fn wall_now() -> WallTime {
+/// What people's clocks say now.
+pub(crate) fn wall_now() -> WallTime {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     WallTime(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }

@@ -15,11 +15,16 @@ use ensemble_wire::template::{self, AreaLevel, Template};
 use std::collections::BTreeMap;
 
 pub(super) async fn handle(context: &Context, permit: Permit, request: Request) -> Result<Answer, Error> {
-    let template = request.template()?;
-    let pins = images::pin(&context.services.engines, &template.workloads).await?;
     let token = client_token(context, request.client_token.as_deref());
-    let change = Change::Create(Box::new(change(template, pins, request.timeout_s)?));
-    let accepted = context.submit(permit, change, token).await?;
+    let accepted = match context.answered(&permit, token.as_ref())? {
+        Some(accepted) => accepted,
+        None => {
+            let template = request.template()?;
+            let pins = images::pin(&context.services.engines, &template.workloads).await?;
+            let change = Change::Create(Box::new(change(template, pins, request.timeout_s)?));
+            context.submit(permit, change, token).await?
+        }
+    };
     Ok(Answer::of(&Response { app_id: accepted.app.to_string(), request_id: accepted.operation.to_string() }))
 }
 

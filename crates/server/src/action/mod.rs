@@ -16,12 +16,14 @@ pub(crate) mod refusal;
 mod rescale_application;
 mod watch;
 
+use crate::clock::wall_now;
 use crate::control::Control;
 use crate::engines::Engines;
 use crate::gateway::listen::Phase;
 use crate::random;
 use bytes::Bytes;
 use ensemble_model::command::{Accepted, Change, ClientToken, Command, Nonce, RequestFacts};
+use ensemble_model::decide;
 use ensemble_model::id::{Digest, OperationId};
 use ensemble_model::permit::Permit;
 use ensemble_model::state::State;
@@ -144,6 +146,16 @@ impl Context {
     /// The newest durable state.
     pub(crate) fn state(&self) -> Arc<State> {
         self.services.control.state()
+    }
+
+    /// What `token` was answered before. A token comes before the content of a request (`decisions.md` §3): content
+    /// that is read here, and not by the control loop, is read after this.
+    ///
+    /// # Errors
+    /// `InvalidParameter.ClientToken` when it was used for a call with other parameters.
+    fn answered(&self, permit: &Permit, token: Option<&ClientToken>) -> Result<Option<Accepted>, Error> {
+        let Some(token) = token else { return Ok(None) };
+        decide::answered(&self.state(), permit, self.action.name, token, wall_now()).map_err(refusal::to_wire)
     }
 
     /// Sends a change to the control loop and waits until it is durable.

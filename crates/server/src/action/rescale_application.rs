@@ -27,8 +27,11 @@ pub(super) async fn handle(context: &Context, permit: Permit, request: Request) 
         if_revision: request.if_revision,
         if_plan: request.if_plan.map(PlanId::new),
     };
-    rescale.selector = selector_items(&context.state(), &permit, &rescale, &request.selector)?;
     let token = client_token(context, request.client_token.as_deref());
+    if let Some(accepted) = context.answered(&permit, token.as_ref())? {
+        return Ok(Answer::of(&Response { request_id: accepted.operation.to_string() }));
+    }
+    rescale.selector = selector_items(&context.state(), &permit, &rescale, &request.selector)?;
     let accepted = context.submit(permit.clone(), Change::Rescale(rescale.clone()), token).await;
     let accepted = accepted.map_err(|error| explained(context, &permit, rescale, error))?;
     Ok(Answer::of(&Response { request_id: accepted.operation.to_string() }))

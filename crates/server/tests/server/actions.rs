@@ -266,6 +266,21 @@ async fn a_client_token_gets_the_same_answer_and_refuses_another_call() {
 }
 
 #[tokio::test]
+async fn a_client_token_comes_before_the_content_of_a_call() {
+    let (_dir, server) = started().await;
+    let token = ("ClientToken", "token-1");
+    let create = |template: &str| server.call("CreateApplication", &[("Template", template), token]);
+    let app = create(&template("hello")).send().await.member("AppId");
+    rescale(&server, &app, "Add", EXAMPLE, &[token]).await.member("RequestId");
+
+    let created = create("{}").send().await;
+    let rescaled = rescale(&server, &app, "Add", "[7]", &[token]).await;
+
+    assert_eq!(created.code(), "InvalidParameter.ClientToken");
+    assert_eq!(rescaled.code(), "InvalidParameter.ClientToken");
+}
+
+#[tokio::test]
 async fn the_region_that_old_sdks_always_send_filters_nothing_unless_it_is_an_edge_node() {
     let (_dir, server) = started().await;
     let app = scaled(&server).await;

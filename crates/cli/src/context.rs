@@ -139,7 +139,7 @@ impl Context {
             Ok(exit) => exit,
             Err(failure) => {
                 if self.form().is_json() {
-                    output::print_json(&failure.to_json());
+                    output::print_document(self.form(), &failure.to_json());
                 } else {
                     output::say(&failure.to_string());
                 }

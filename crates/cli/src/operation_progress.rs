@@ -49,7 +49,7 @@ pub(crate) async fn finish(context: &Context, client: &Client, answer: &Value, w
     let request = answer["RequestId"].as_str().unwrap_or_default();
     if waiting.no_wait {
         match context.form() {
-            output::Form::Json | output::Form::Ndjson => output::print_json(answer),
+            output::Form::Json | output::Form::Ndjson => output::print_document(context.form(), answer),
             output::Form::Name => output::line(request),
             output::Form::Table | output::Form::Wide => {
                 context.say(&format!("accepted; next: ensemble watch {request}"));
@@ -59,7 +59,9 @@ pub(crate) async fn finish(context: &Context, client: &Client, answer: &Value, w
     }
     let exit = follow(context, client, request, waiting).await?;
     match context.form() {
-        output::Form::Json | output::Form::Ndjson => output::print_json(&describe(client, request).await?),
+        output::Form::Json | output::Form::Ndjson => {
+            output::print_document(context.form(), &describe(client, request).await?)
+        }
         output::Form::Name => output::line(request),
         output::Form::Table | output::Form::Wide => {}
     }

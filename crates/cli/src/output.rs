@@ -46,7 +46,7 @@ pub(crate) fn print_listing(form: Form, listing: Listing) {
     match form {
         Form::Json => {
             let documents = listing.rows.into_iter().map(|row| row.json).collect();
-            print_json(&Value::Array(documents));
+            print_document(form, &Value::Array(documents));
         }
         Form::Ndjson => listing.rows.iter().for_each(|row| line(&row.json.to_string())),
         Form::Name => listing.rows.iter().for_each(|row| line(&row.name)),
@@ -55,9 +55,19 @@ pub(crate) fn print_listing(form: Form, listing: Listing) {
     }
 }
 
-/// One JSON document, indented.
-pub(crate) fn print_json(value: &Value) {
-    line(&serde_json::to_string_pretty(value).expect("a JSON value always prints"));
+/// One JSON document.
+pub(crate) fn print_document(form: Form, value: &Value) {
+    line(&document(form, value));
+}
+
+/// Indented for people, unless each line is to be a document.
+fn document(form: Form, value: &Value) -> String {
+    match form {
+        Form::Ndjson => value.to_string(),
+        Form::Table | Form::Wide | Form::Json | Form::Name => {
+            serde_json::to_string_pretty(value).expect("a JSON value always prints")
+        }
+    }
 }
 
 /// One line on stdout. A reader that went away ends the program as it would end `cat`.
@@ -91,5 +101,19 @@ fn print_table(listing: &Listing, columns: usize) {
     }
     for text in table.lines() {
         line(text.trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn ndjson_keeps_one_document_on_one_line() {
+        let value = json!({"A": {"B": 1}});
+
+        assert_eq!(document(Form::Ndjson, &value), r#"{"A":{"B":1}}"#);
+        assert_eq!(document(Form::Json, &value).lines().count(), 5);
     }
 }

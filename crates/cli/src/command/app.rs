@@ -167,13 +167,13 @@ async fn create(context: &Context, arguments: Create) -> Outcome {
     let app = answer["AppId"].as_str().unwrap_or_default();
     let request = answer["RequestId"].as_str().unwrap_or_default();
     if context.form().is_json() && arguments.waiting.no_wait {
-        output::print_json(&answer);
+        output::print_document(context.form(), &answer);
         return Ok(Exit::Done);
     }
     context.say(&format!("created {app}"));
     let exit = operation_progress::follow(context, &client, request, &arguments.waiting).await?;
     match context.form() {
-        output::Form::Json | output::Form::Ndjson => output::print_json(&answer),
+        output::Form::Json | output::Form::Ndjson => output::print_document(context.form(), &answer),
         output::Form::Name => output::line(app),
         output::Form::Table | output::Form::Wide => {
             let name = arguments.name.as_deref().unwrap_or(app);
@@ -261,7 +261,7 @@ async fn show(context: &Context, app: &str) -> Outcome {
         .and_then(|text| serde_json::from_str(text).ok())
         .ok_or_else(|| Failure::new(Exit::Failed, "the server's `Application` is not JSON in a string"))?;
     if context.form().is_json() {
-        output::print_json(&application);
+        output::print_document(context.form(), &application);
     } else if context.form() == output::Form::Name {
         output::line(&found.id);
     } else {

@@ -48,7 +48,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     if arguments.decode {
         decode(&mut answer);
     }
-    output::print_json(&answer);
+    output::print_document(context.form(), &answer);
     Ok(Exit::Done)
 }
 

@@ -24,7 +24,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
         .await
         .map_err(|error| Failure::from_error("the checks did not finish", &error))?;
     if context.form().is_json() {
-        output::print_json(&Value::Array(findings.iter().map(to_json).collect()));
+        output::print_document(context.form(), &Value::Array(findings.iter().map(to_json).collect()));
     } else {
         findings.iter().for_each(print);
     }

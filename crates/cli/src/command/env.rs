@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     }
     if context.form().is_json() {
         let object = variables.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-        output::print_json(&serde_json::Value::Object(object));
+        output::print_document(context.form(), &serde_json::Value::Object(object));
         return Ok(Exit::Done);
     }
     for (name, value) in variables {

@@ -109,7 +109,7 @@ async fn show(context: &Context, id: &str) -> Outcome {
             .hint("`ensemble fleet list` lists them"));
     };
     if context.form().is_json() {
-        output::print_json(&node);
+        output::print_document(context.form(), &node);
         return Ok(Exit::Done);
     }
     for (key, value) in node.as_object().into_iter().flatten() {
@@ -128,7 +128,10 @@ fn check(context: &Context, path: &Path) -> Outcome {
     match file::parse(&text) {
         Ok(fleet) => {
             if context.form().is_json() {
-                output::print_json(&json!({"valid": true, "edgeNodes": fleet.nodes.len()}));
+                output::print_document(
+                    context.form(),
+                    &json!({"valid": true, "edgeNodes": fleet.nodes.len()}),
+                );
             } else {
                 let nodes = counted(fleet.nodes.len() as u64, "edge node");
                 output::line(&format!(
@@ -142,7 +145,8 @@ fn check(context: &Context, path: &Path) -> Outcome {
         Err(mistakes) => {
             let many = counted(mistakes.len() as u64, "mistake");
             if context.form().is_json() {
-                output::print_json(
+                output::print_document(
+                    context.form(),
                     &json!({"valid": false, "mistakes": mistakes.iter().map(mistake_json).collect::<Vec<_>>()}),
                 );
                 return Ok(Exit::Failed);

@@ -79,7 +79,7 @@ fn row(operation: &Value) -> Row {
 async fn show(context: &Context, id: &str) -> Outcome {
     let operation = operation_progress::describe(&context.client()?, id).await?;
     if context.form().is_json() {
-        output::print_json(&operation);
+        output::print_document(context.form(), &operation);
         return Ok(Exit::Done);
     }
     for key in [

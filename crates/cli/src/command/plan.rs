@@ -38,7 +38,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     let plan = client.call("PlanRescaleApplication", &call.parameters).await?["Plan"].take();
     let fits = plan["Fits"] == true;
     if context.form().is_json() {
-        output::print_json(&plan);
+        output::print_document(context.form(), &plan);
     } else if context.form() == output::Form::Name {
         output::line(plan["PlanId"].as_str().unwrap_or_default());
     } else {

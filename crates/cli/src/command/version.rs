@@ -8,7 +8,7 @@ use serde_json::json;
 pub(crate) fn run(context: &Context) -> Outcome {
     let version = env!("CARGO_PKG_VERSION");
     if context.form().is_json() {
-        output::print_json(&json!({"version": version, "api": "Ens 2017-11-10"}));
+        output::print_document(context.form(), &json!({"version": version, "api": "Ens 2017-11-10"}));
     } else {
         output::line(&format!("ensemble {version} (Alibaba Cloud ENS 2017-11-10)"));
     }

@@ -37,6 +37,8 @@ pub(crate) enum Command {
   ensemble app create --image oci:target/hello-edge.oci --name hello
   ensemble app create template.json
   ensemble app create --image oci:/images/web.oci --name web --add 310100/cmcc=2")]
+#[command(override_usage = "ensemble app create [OPTIONS] <TEMPLATE>
+       ensemble app create [OPTIONS] --image <IMAGE> --name <NAME>")]
 pub(crate) struct Create {
     /// A template as CreateApplication takes it (JSON); `-` reads it from stdin
     #[arg(required_unless_present = "image", conflicts_with = "image")]

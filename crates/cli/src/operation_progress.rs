@@ -132,6 +132,9 @@ async fn conclude(context: &Context, client: &Client, operation: &Value, took: D
     let (wanted, ready) = (&operation["Wanted"], &operation["Ready"]);
     let done = done_word(operation);
     let outcome = operation["Outcome"].as_str().unwrap_or_default();
+    for text in skipped(operation) {
+        context.say(&text);
+    }
     if operation["Status"] == "Succeeded" {
         context.say(&format!("Done in {:.1} s: {ready} of {wanted} {done}. {outcome}", took.as_secs_f64()));
         return Ok(Exit::Done);
@@ -148,6 +151,16 @@ async fn conclude(context: &Context, client: &Client, operation: &Value, took: D
     }
     let id = operation["OperationId"].as_str().unwrap_or_default();
     Err(failure.hint(format!("ensemble operation show {id} tells each step")))
+}
+
+/// What `--partial` left out: a success that did less than was asked for says so.
+fn skipped(operation: &Value) -> Vec<String> {
+    let items = operation["Skipped"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let told = |item: &Value| {
+        let reason = item["Reason"].as_str().unwrap_or_default();
+        format!("  skipped item {} ({} asked for): {reason}", item["Index"], item["Wanted"])
+    };
+    items.iter().map(told).collect()
 }
 
 /// The edge nodes where something is missing.
@@ -208,4 +221,18 @@ fn summary(operation: &Value, took: Duration) -> String {
         done_word(operation),
         took.as_secs_f64()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn skipped_items_are_told() {
+        let operation = json!({"Skipped": [{"Index": 0, "Wanted": 50, "Reason": "room for 8 of 50"}]});
+
+        assert_eq!(skipped(&operation), ["  skipped item 0 (50 asked for): room for 8 of 50"]);
+        assert!(skipped(&json!({"Skipped": []})).is_empty());
+    }
 }

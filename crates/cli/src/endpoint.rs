@@ -72,10 +72,19 @@ pub(crate) fn find(asked: &Asked, note: &mut dyn FnMut(String)) -> Result<Endpoi
     if let Some(found) = profile(None)? {
         return refuse_production(found);
     }
-    let dir = data_dir(asked);
-    Err(Failure::new(Exit::Credentials, "no server and key to call were found")
+    Err(nothing_found(&data_dir(asked)))
+}
+
+/// A data directory with a key has a server that does not run just now, which is another matter than having none.
+fn nothing_found(dir: &Path) -> Failure {
+    let known = dir.join("credentials.toml").exists();
+    let (exit, message) = match known {
+        true => (Exit::Unreachable, "the local server does not run"),
+        false => (Exit::Credentials, "no server and key to call were found"),
+    };
+    Failure::new(exit, message)
         .cause(format!("no server answers for the data directory `{}`", dir.display()))
-        .hint("start one with `ensemble serve`, or name one with --data-dir DIR, --profile NAME or --endpoint URL"))
+        .hint("start one with `ensemble serve`, or name one with --data-dir DIR, --profile NAME or --endpoint URL")
 }
 
 /// The directory of the local server: the flag, `ENSEMBLE_DATA_DIR`, or the user's own data directory.
@@ -226,6 +235,17 @@ mod tests {
         ] {
             assert_eq!(refuse_production(endpoint(url, key(), "test")).is_ok(), allowed, "{url}");
         }
+    }
+
+    #[test]
+    fn a_local_server_that_does_not_run_is_not_a_missing_key() {
+        let dir = tempfile::tempdir().unwrap();
+
+        let without_key = nothing_found(dir.path()).exit;
+        fs::write(dir.path().join("credentials.toml"), "").unwrap();
+        let with_key = nothing_found(dir.path()).exit;
+
+        assert_eq!((without_key, with_key), (Exit::Credentials, Exit::Unreachable));
     }
 
     #[test]

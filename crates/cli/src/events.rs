@@ -2,7 +2,7 @@
 
 use crate::failure::{Exit, Failure};
 use reqwest::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// No event of ours is longer; a longer one ends the reading.
 const EVENT_BYTES_AT_MOST: usize = 4 << 20;
@@ -14,6 +14,13 @@ pub(crate) struct Event {
     /// Sequence in the log; only on the last event of one log entry.
     pub(crate) id: Option<String>,
     pub(crate) data: Value,
+}
+
+impl Event {
+    /// As one document, for programs.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({"event": self.kind, "id": self.id, "data": self.data})
+    }
 }
 
 pub(crate) struct Events {
@@ -80,7 +87,6 @@ fn parse(block: &str) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn an_event_has_a_kind_an_id_and_json() {

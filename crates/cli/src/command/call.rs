@@ -1,7 +1,8 @@
 //! `ensemble call`: any action of the catalog, signed. Its help is the catalog itself.
 
-use crate::client::Parameters;
+use crate::client::{Client, Parameters};
 use crate::context::{Context, Outcome};
+use crate::events::Events;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use clap::Args;
@@ -39,9 +40,15 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
         let (name, value) = text
             .split_once('=')
             .ok_or_else(|| Failure::usage(format!("`{text}` is no parameter; expected Name=value")))?;
+        if parameters.iter().any(|(known, _)| known == name) {
+            return Err(Failure::usage(format!("`{name}` stands there twice")));
+        }
         parameters.push((name.to_owned(), value.to_owned()));
     }
     let client = context.client()?;
+    if streams(name, &parameters) {
+        return follow(&client, name, &parameters).await;
+    }
     let mut answer = client.call(name, &parameters).await.map_err(|failure| {
         if failure.code.as_deref() == Some("InvalidAction.NotFound") { unknown(name) } else { failure }
     })?;
@@ -50,6 +57,25 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     }
     output::print_document(context.form(), &answer);
     Ok(Exit::Done)
+}
+
+/// Whether the answer comes as server-sent events, for as long as there are any.
+fn streams(action: &str, parameters: &Parameters) -> bool {
+    action == "Watch" || parameters.iter().any(|(name, value)| name == "Follow" && value == "true")
+}
+
+async fn follow(client: &Client, action: &str, parameters: &Parameters) -> Outcome {
+    let all = async {
+        let mut events = Events::new(client.stream(action, parameters).await?);
+        while let Some(event) = events.next().await? {
+            output::line(&event.to_json().to_string());
+        }
+        Ok(Exit::Done)
+    };
+    tokio::select! {
+        outcome = all => outcome,
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+    }
 }
 
 fn unknown(name: &str) -> Failure {
@@ -122,6 +148,15 @@ fn decode(value: &mut Value) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_streams_is_followed() {
+        let follow = |value: &str| vec![("Follow".to_owned(), value.to_owned())];
+
+        assert!(streams("Watch", &Parameters::new()));
+        assert!(streams("DescribeInstanceLogs", &follow("true")));
+        assert!(!streams("DescribeInstanceLogs", &follow("false")));
+    }
 
     #[test]
     fn json_in_strings_is_decoded_at_any_depth() {

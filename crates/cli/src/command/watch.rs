@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure};
 use crate::operation_progress::{self, Waiting};
 use crate::output;
 use clap::Args;
-use serde_json::json;
+use serde_json::Value;
 use std::time::Duration;
 
 /// Follow an application or an operation as it changes
@@ -93,7 +93,7 @@ async fn read(
 
 fn show(context: &Context, event: &Event) {
     if context.form().is_json() {
-        output::line(&json!({"event": event.kind, "id": event.id, "data": event.data}).to_string());
+        output::line(&event.to_json().to_string());
         return;
     }
     let text = |key: &str| event.data[key].as_str().unwrap_or_default();
@@ -118,7 +118,32 @@ fn show(context: &Context, event: &Event) {
             event.data["Wanted"],
             text("Outcome")
         ),
+        "application" => format!(
+            "application {} {} {}/{} {}",
+            text("AppName"),
+            text("Phase"),
+            event.data["InstanceRunningCount"],
+            event.data["InstanceTotalCount"],
+            description(text("StatusDescrip"))
+        ),
         kind => format!("{kind} {}", event.data),
     };
     output::line(line.trim_end());
+}
+
+/// The words for people in a `StatusDescrip`, which is JSON inside a string.
+fn description(status: &str) -> String {
+    let status: Value = serde_json::from_str(status).unwrap_or_default();
+    status["descrip"].as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_shown_in_its_words() {
+        assert_eq!(description(r#"{"status":"UPDATE_SUCCESS","descrip":"add success"}"#), "add success");
+        assert_eq!(description("gone"), "");
+    }
 }

@@ -115,8 +115,12 @@ fn refusal(body: &Value) -> Failure {
         (_, code) if code.contains("SecurityToken") => Exit::Credentials,
         _ => Exit::Refused,
     };
-    let message = text("Detail").or_else(|| text("Message")).unwrap_or_else(|| "the server refused".into());
-    let mut failure = Failure::new(exit, message);
+    let said = match code.as_str() {
+        // The published message carries the whole request, for SDKs to compare with their own.
+        "SignatureDoesNotMatch" => Some("the secret is not that of this access key".to_owned()),
+        _ => text("Detail").or_else(|| text("Message")),
+    };
+    let mut failure = Failure::new(exit, said.unwrap_or_else(|| "the server refused".into()));
     failure.code = Some(code);
     failure.request_id = text("RequestId").map(Into::into);
     failure.hint = text("Hint");
@@ -154,6 +158,9 @@ mod tests {
 
         let failure = refusal(&body);
 
+        let wrong =
+            refusal(&json!({"Code": "SignatureDoesNotMatch", "Message": "… server StringToSign is […]"}));
+        assert_eq!(wrong.message, "the secret is not that of this access key");
         assert_eq!(failure.message, "busy");
         assert_eq!(failure.request_id.as_deref(), Some("A"));
     }

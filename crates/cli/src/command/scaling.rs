@@ -169,6 +169,9 @@ impl Scaling {
     }
 
     async fn difference(&self, client: &Client, found: &Found) -> Result<Resolved, Failure> {
+        if let Some(twice) = repeated(&self.to) {
+            return Err(Failure::usage(format!("--to names {twice} twice")));
+        }
         let (counts, revision) = counts(client, found, &self.to).await?;
         let (mut more, mut fewer) = (Vec::new(), Vec::new());
         for (selection, there) in self.to.iter().zip(counts) {
@@ -195,6 +198,14 @@ impl Scaling {
         let written = written(direction, &selections);
         Ok(Resolved::Call(self.call(found, direction, selector, written, Some(revision))))
     }
+}
+
+/// A place that stands there twice: with totals, unlike with differences, that cannot be meant.
+fn repeated(places: &[Selection]) -> Option<&str> {
+    let same = |one: &Selection, other: &Selection| one.item(0) == other.item(0);
+    let again =
+        places.iter().enumerate().find(|(at, place)| places[..*at].iter().any(|one| same(one, place)));
+    again.map(|(_, place)| place.region_code.as_str())
 }
 
 fn written(direction: Direction, selections: &[Selection]) -> String {
@@ -243,4 +254,22 @@ async fn count(client: &Client, found: &Found, place: &Selection) -> Result<(u32
     let districts = versions.flat_map(|version| version["DistrictStat"].as_array().into_iter().flatten());
     let instances: u64 = districts.filter_map(|district| district["InstanceTotalCount"].as_u64()).sum();
     Ok((u32::try_from(instances).unwrap_or(u32::MAX), revision))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_is_given_once_for_each_place() {
+        for (places, expected) in [
+            (["cn-x=1", "cn-x=2"], Some("cn-x")),
+            (["cn-x=1", "cn-x/cmcc=2"], None),
+            (["all=1", "100000=2"], Some("100000")),
+        ] {
+            let places = places.map(|text| text.parse().unwrap());
+
+            assert_eq!(repeated(&places), expected);
+        }
+    }
 }

@@ -45,12 +45,16 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
         print(&plan, &call, &found.name, arguments.reasons || !fits);
     }
     if !fits {
-        return if arguments.detailed_exitcode { Ok(Exit::DoesNotFit) } else { Err(does_not_fit(&plan)) };
+        return if arguments.detailed_exitcode {
+            Ok(Exit::DoesNotFit)
+        } else {
+            Err(does_not_fit(&plan, call.direction))
+        };
     }
     Ok(if arguments.detailed_exitcode && placed(&plan) > 0 { Exit::Usage } else { Exit::Done })
 }
 
-fn does_not_fit(plan: &Value) -> Failure {
+fn does_not_fit(plan: &Value, direction: Direction) -> Failure {
     let reason = match &plan["Blocked"] {
         Value::String(text) => text.clone(),
         Value::Object(blocked) => {
@@ -59,8 +63,18 @@ fn does_not_fit(plan: &Value) -> Failure {
         _ => String::new(),
     };
     let shortage = plan["Items"].as_array().into_iter().flatten().any(|item| item["Shortage"].is_object());
-    let exit = if shortage { Exit::DoesNotFit } else { Exit::Refused };
-    Failure::new(exit, "this would be refused").cause(reason).hint("--partial does the items that fit")
+    // As RescaleApplication itself would end: too little room, or fewer instances than are to be released.
+    let exit = if shortage && direction == Direction::Add { Exit::DoesNotFit } else { Exit::Refused };
+    let failure = Failure::new(exit, "this would be refused").cause(reason);
+    if shortage { with_partial_hint(plan, failure) } else { failure }
+}
+
+/// Names the way out that a call of several items has.
+pub(super) fn with_partial_hint(plan: &Value, failure: Failure) -> Failure {
+    match plan["Items"].as_array() {
+        Some(items) if items.len() > 1 => failure.hint("--partial does the items that fit"),
+        Some(_) | None => failure,
+    }
 }
 
 fn print(plan: &Value, call: &Call, name: &str, reasons: bool) {
@@ -126,6 +140,28 @@ fn alternative_text(alternative: &Value) -> String {
             let place = other["RegionCode"].as_str().unwrap_or_default();
             let isp = other["IspCode"].as_str().filter(|isp| !isp.is_empty()).map(|isp| format!("/{isp}"));
             format!("{place}{} ({} free)", isp.unwrap_or_default(), other["Room"])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_plan_that_does_not_fit_ends_as_the_call_would() {
+        let short = json!({"Index": 0, "Shortage": {"Missing": 1}});
+        let plan = |items: Value| json!({"Fits": false, "Blocked": "no", "Items": items});
+        for (plan, direction, exit, hint) in [
+            (plan(json!([short])), Direction::Add, Exit::DoesNotFit, false),
+            (plan(json!([short, {"Shortage": null}])), Direction::Add, Exit::DoesNotFit, true),
+            (plan(json!([short])), Direction::Del, Exit::Refused, false),
+            (plan(json!([])), Direction::Add, Exit::Refused, false),
+        ] {
+            let failure = does_not_fit(&plan, direction);
+
+            assert_eq!((failure.exit, failure.hint.is_some()), (exit, hint), "{plan}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::client::parameter;
 use crate::command::app;
+use crate::command::plan::with_partial_hint;
 use crate::command::scaling::{Direction, Resolved, Scaling};
 use crate::context::{Context, Outcome};
 use crate::failure::Exit;
@@ -50,7 +51,11 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
         parameters.push(parameter("IfPlan", plan));
     }
     parameters.push(parameter("ClientToken", uuid::Uuid::new_v4()));
-    let answer = client.call("RescaleApplication", &parameters).await?;
+    let answer =
+        client.call("RescaleApplication", &parameters).await.map_err(|failure| match failure.exit {
+            Exit::DoesNotFit => with_partial_hint(&plan, failure),
+            _ => failure,
+        })?;
     let request = answer["RequestId"].as_str().unwrap_or_default();
     let sign = match call.direction {
         Direction::Add => '+',

@@ -5,7 +5,7 @@ use super::cgroup::Subtree;
 use super::kernel::{self, Lock};
 use super::layout::{self, ContainerKey, Layout};
 use super::reconcile::state::{ContainerRecords, Facts, Records, Stray, containers};
-use super::record::{self, Exit, InstanceRecord};
+use super::record::{self, Attempt, Exit, InstanceRecord, Running};
 use super::shim::order::Directory;
 use ensemble_model::id::InstanceId;
 use std::collections::BTreeSet;
@@ -35,6 +35,10 @@ pub(super) fn everything(
         facts.strays.iter().filter(|stray| matches!(stray, Stray::Network(_))).cloned().collect();
     for entry in std::fs::read_dir(layout.instances()).map_err(Error::List)? {
         let entry = entry.map_err(Error::List)?;
+        if !entry.file_type().map_err(Error::List)?.is_dir() {
+            // Nothing of ours is a plain file here, and nothing that somebody left must keep us from starting.
+            continue;
+        }
         let directory = entry.path();
         match record::read::<InstanceRecord>(&layout::instance_record(&directory)) {
             // A record under another name is not where its containers would be looked for.
@@ -122,12 +126,19 @@ pub(super) fn one_instance(
 /// a free lock without a record means that there will be none.
 fn container(directory: &Directory) -> Result<(ContainerRecords, Lock), Error> {
     let lock = kernel::probe_lock(&directory.lock()).map_err(Error::Lock)?;
-    let records = ContainerRecords {
-        attempt: lenient(record::read(&directory.attempt()))?,
-        running: lenient(record::read(&directory.running()))?,
-        exit: lenient(record::read::<Exit>(&directory.exit()))?,
-    };
-    Ok((records, lock))
+    let running: Option<Running> = lenient(record::read(&directory.running()))?;
+    let exit: Option<Exit> = lenient(record::read(&directory.exit()))?;
+    // The supervisor's own records tell which start it was; without that a container that runs would count as one
+    // that never got there.
+    let attempt = lenient(record::read(&directory.attempt()))?
+        .or_else(|| latest_attempt(running.as_ref(), exit.as_ref()));
+    Ok((ContainerRecords { attempt, running, exit }, lock))
+}
+
+/// How often it failed before is not in these records: the back-off begins anew.
+fn latest_attempt(running: Option<&Running>, exit: Option<&Exit>) -> Option<Attempt> {
+    let number = running.map(|running| running.attempt).max(exit.map(|exit| exit.attempt))?;
+    Some(Attempt { number, streak: 0 })
 }
 
 /// A record that is there and makes no sense counts as none: what follows from none is safe, if not friendly.

@@ -109,6 +109,39 @@ async fn what_no_record_knows_is_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_runs_is_known_to_run_without_the_record_of_its_start() {
+    need_root!("a_container_that_runs_is_known_to_run_without_the_record_of_its_start");
+    let mut machine = Machine::new().await;
+    let cell = machine.cell(&["polite"], &["i-a"]);
+    machine.converge(vec![cell.clone()]).await;
+    machine.until_ready(1).await;
+    let before = machine.programs();
+    machine.close().await;
+    machine.empty_records("attempt.json");
+    std::fs::write(machine.dir().join("instances").join("not-ours"), b"").unwrap();
+
+    machine.open().await;
+    machine.converge(vec![cell]).await;
+    machine.until_ready(1).await;
+
+    assert_eq!(machine.programs(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_whose_lock_names_nobody_is_stopped_with_its_container() {
+    need_root!("a_supervisor_whose_lock_names_nobody_is_stopped_with_its_container");
+    let mut machine = Machine::new().await;
+    machine.converge(vec![machine.cell(&["polite"], &["i-a"])]).await;
+    machine.until_ready(1).await;
+    machine.empty_records("lock");
+
+    machine.converge(vec![machine.cell(&["polite"], &[])]).await;
+    machine.until_gone(&["i-a"]).await;
+
+    assert!(machine.programs().is_empty() && machine.supervisors().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_engines_never_work_on_one_directory() {
     need_root!("two_engines_never_work_on_one_directory");
     let machine = Machine::new().await;

@@ -75,6 +75,10 @@ struct Round<'a> {
 
 impl Round<'_> {
     fn prepare(&mut self, id: &InstanceId, target: &Target) {
+        if self.facts.strays.iter().any(|stray| stray.is_of(id)) {
+            // What an unreadable record left behind goes first: its removal must not meet what is made anew.
+            return;
+        }
         self.act(Action::Prepare(target.record(id)));
     }
 

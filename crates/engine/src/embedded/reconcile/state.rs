@@ -1,7 +1,7 @@
 //! What the decision is made from: wishes, records, facts. Plain data, gathered by `scan` and by what actions report;
 //! nothing here reads a disk, a kernel or a clock.
 
-use crate::embedded::layout::ContainerKey;
+use crate::embedded::layout::{self, ContainerKey};
 use crate::embedded::pod::PodKey;
 use crate::embedded::record::{Attempt, Exit, InstanceRecord, Prospect, Running};
 use ensemble_model::id::{AppId, InstanceId};
@@ -233,6 +233,17 @@ pub enum Loss {
     MachineRestarted {
         boot_id: String,
     },
+}
+
+impl Stray {
+    /// Whether it lies where this instance's directory, group or networks would.
+    pub fn is_of(&self, id: &InstanceId) -> bool {
+        match self {
+            Self::Directory(name) => *name == layout::name(id.as_str()),
+            Self::Group(name) => *name == layout::instance_group(id),
+            Self::Network(pod) => pod.instance == *id,
+        }
+    }
 }
 
 impl Loss {

@@ -192,8 +192,14 @@ impl Machine {
     }
 
     fn stop(&self, key: &ContainerKey) -> Result<(), Error> {
-        let process = self.supervisor(key)?.ok_or_else(|| Error::NoSupervisor { container: key.clone() })?;
-        kernel::signal(process, Signal::TERM).map_err(Error::Signal)
+        match self.supervisor(key)? {
+            Some(process) => kernel::signal(process, Signal::TERM).map_err(Error::Signal),
+            None => {
+                // A supervisor that cannot be asked (its lock names nobody) ends by itself once its container has.
+                self.group(key).kill()?;
+                Err(Error::NoSupervisor { container: key.clone() })
+            }
+        }
     }
 
     /// The container first: a supervisor whose container is gone ends by itself and still writes how.
@@ -227,9 +233,14 @@ impl Machine {
     }
 }
 
-/// Who holds the lock of this directory: written into it, and believed only if the process is that one.
+/// Who holds the lock of this directory: written into it, and believed only if the process is that one. A lock that
+/// makes no sense names nobody.
 pub(super) fn supervisor_of(directory: &Directory) -> Result<Option<std::os::fd::OwnedFd>, Error> {
-    let Some(identity) = record::read::<ProcessIdentity>(&directory.lock())? else { return Ok(None) };
+    let identity = match record::read::<ProcessIdentity>(&directory.lock()) {
+        Err(record::Error::Malformed { .. }) => None,
+        read => read?,
+    };
+    let Some(identity) = identity else { return Ok(None) };
     kernel::open_process(&identity).map_err(Error::Signal)
 }
 

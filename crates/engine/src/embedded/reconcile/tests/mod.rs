@@ -7,7 +7,7 @@ mod machine;
 use super::observe::{READY_MS, observe};
 use super::state::{Action, Facts, Failure, Stray, Subject, Wishes};
 use super::{SETTLED_MS, pause_ms, reconcile};
-use crate::embedded::layout::ContainerKey;
+use crate::embedded::layout::{self, ContainerKey};
 use crate::embedded::record::{End, Prospect};
 use ensemble_model::id::VersionName;
 use ensemble_model::instance::PodStatus;
@@ -149,6 +149,22 @@ fn a_crash_after_any_step_of_any_action_is_repaired() {
             }
         }
     }
+}
+
+#[test]
+fn what_lies_in_an_instances_place_is_gone_before_it_is_made_anew() {
+    let check = |stray: Stray| {
+        let mut machine = Machine::new();
+        machine.wish(&[0], "v1");
+        machine.facts.strays.insert(stray.clone());
+
+        assert_eq!(machine.decide(), [Action::Sweep(stray)]);
+        machine.settle();
+        machine.assert_as_wanted();
+    };
+    check(Stray::Directory(layout::name(id(0).as_str())));
+    check(Stray::Group(layout::instance_group(&id(0))));
+    check(Stray::Network(key(0, "web", 0, "main").pod));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::fixture::{Bench, until};
 use crate::need_root;
-use ensemble_engine::embedded::record::{End, KillCause, Prospect};
+use ensemble_engine::embedded::record::{self, End, Exit, KillCause, Prospect};
 use ensemble_engine::embedded::shim::order::LogBounds;
 
 #[test]
@@ -205,6 +205,19 @@ fn a_second_supervisor_of_one_container_refuses() {
     assert!(!second.success());
     bench.stop();
     assert_eq!(bench.ended().end, End::Exited { code: 0 }, "the first is unharmed");
+}
+
+#[test]
+fn a_supervisor_that_begins_after_its_attempt_was_given_up_starts_nothing() {
+    need_root!("a_supervisor_that_begins_after_its_attempt_was_given_up_starts_nothing");
+    let mut bench = Bench::new("late", &["exit", "7"]);
+    bench.start();
+    let given_up = bench.ended();
+
+    let late = bench.run_second();
+
+    assert!(!late.success());
+    assert_eq!(record::read::<Exit>(&bench.directory.exit()).unwrap(), Some(given_up));
 }
 
 #[test]

@@ -32,6 +32,8 @@ enum Error {
     Record(#[from] record::Error),
     #[error("another supervisor holds the lock")]
     Locked,
+    #[error("the engine has given this attempt up")]
+    GivenUp,
     #[error("could not {step}")]
     Step {
         step: &'static str,
@@ -59,6 +61,7 @@ impl Error {
             | Self::NoOrder { .. }
             | Self::Record(_)
             | Self::Locked
+            | Self::GivenUp
             | Self::Step { .. }
             | Self::Root(_) => Prospect::Retry,
         }
@@ -96,6 +99,10 @@ fn supervise(directory: &Directory) -> Result<(), Error> {
     let missing = || Error::NoOrder { directory: directory.path().display().to_string() };
     let order: Order = record::read(&directory.order())?.ok_or_else(missing)?;
     let lock = stage::take_lock(directory)?;
+    // Started so late that the engine has given this attempt up: the next one is not ours to begin.
+    if matches!(record::read::<Exit>(&directory.exit()), Ok(Some(exit)) if exit.attempt == order.attempt) {
+        return Err(Error::GivenUp);
+    }
     let mut session = stage::leave_session()?;
 
     let ended = watch::run(directory, &order, &mut session);

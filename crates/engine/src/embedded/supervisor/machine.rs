@@ -171,9 +171,12 @@ impl Machine {
         Ok(())
     }
 
+    /// Under the supervisor's lock: one that was started late finds itself given up, or is left alone.
     fn collect(&self, key: &ContainerKey, attempt: Attempt, loss: Loss) -> Result<(), Error> {
-        self.group(key).kill_and_remove()?;
         let directory = self.layout.container(key);
+        let lock = kernel::take_lock(&directory.lock()).map_err(Error::file("lock", &directory.lock()))?;
+        let Some(_lock) = lock else { return Ok(()) };
+        self.group(key).kill_and_remove()?;
         let boot_id = kernel::boot_id().map_err(Error::file("read", Path::new("the boot id")))?;
         let now = clocks();
         let running = record::read::<Running>(&directory.running()).unwrap_or_default();

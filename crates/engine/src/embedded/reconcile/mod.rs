@@ -173,7 +173,8 @@ impl Round<'_> {
         }
         let mut is_detached = true;
         for pod in pods(&record.id, &record.template) {
-            if self.facts.networks.contains_key(&pod) || self.is_busy(&Subject::Pod(pod.clone())) {
+            let is_there = self.facts.networks.contains_key(&pod) || self.facts.remnants.contains(&pod);
+            if is_there || self.is_busy(&Subject::Pod(pod.clone())) {
                 is_detached = false;
                 self.act(Action::Detach(pod));
             }

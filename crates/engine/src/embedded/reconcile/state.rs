@@ -157,6 +157,8 @@ pub struct Facts {
     pub groups: BTreeSet<InstanceId>,
     /// Pods that have a namespace and an interface.
     pub networks: BTreeMap<PodKey, IpAddr>,
+    /// Pods whose network is there in part: cut short while it was made or removed, or touched by somebody else.
+    pub remnants: BTreeSet<PodKey>,
     /// What is there and in no record.
     pub strays: BTreeSet<Stray>,
     /// What actions are under way for.
@@ -233,6 +235,17 @@ pub enum Loss {
     MachineRestarted {
         boot_id: String,
     },
+}
+
+impl Subject {
+    pub fn is_of(&self, instance: &InstanceId) -> bool {
+        match self {
+            Self::Instance(id) => id == instance,
+            Self::Pod(pod) => pod.instance == *instance,
+            Self::Container(key) => key.pod.instance == *instance,
+            Self::Stray(_) => false,
+        }
+    }
 }
 
 impl Stray {

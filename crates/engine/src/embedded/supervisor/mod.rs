@@ -93,6 +93,7 @@ impl Memory {
         let instances = self.records.instances.values();
         let known: BTreeSet<_> = instances.flat_map(|record| pods(&record.id, &record.template)).collect();
         self.facts.networks.clear();
+        self.facts.remnants.clear();
         self.facts.strays.retain(|stray| !matches!(stray, Stray::Network(_)));
         for pod in found {
             let is_whole =
@@ -101,6 +102,8 @@ impl Memory {
                 self.facts.strays.insert(Stray::Network(pod.pod));
             } else if is_whole {
                 self.facts.networks.insert(pod.pod, IpAddr::V4(pod.address));
+            } else {
+                self.facts.remnants.insert(pod.pod);
             }
         }
         Ok(())
@@ -262,6 +265,9 @@ impl Supervisor {
                 self.worked(action, learnt);
             }
             Err(error) => {
+                if let Action::Attach { pod, .. } = action {
+                    self.memory.facts.remnants.insert(pod.clone());
+                }
                 let reason = error.sentence();
                 tracing::warn!(subject = ?subject, "a step failed: {reason}");
                 let streak = self.memory.facts.failures.get(&subject).map_or(0, |failure| failure.streak);
@@ -281,15 +287,17 @@ impl Supervisor {
         let facts = &mut self.memory.facts;
         match (action, learnt) {
             (Action::Attach { pod, .. }, Learnt::Attached(address)) => {
+                facts.remnants.remove(pod);
                 facts.networks.insert(pod.clone(), address);
             }
             (Action::Detach(pod), _) => {
+                facts.remnants.remove(pod);
                 facts.networks.remove(pod);
             }
             (Action::Stop(key), _) => {
                 facts.asked_to_stop.insert(key.clone(), clocks().boot_ms);
             }
-            (Action::Retire(id), _) => facts.failures.retain(|subject, _| !is_of(subject, id)),
+            (Action::Retire(id), _) => facts.failures.retain(|subject, _| !subject.is_of(id)),
             (Action::Sweep(stray), _) => {
                 facts.strays.remove(stray);
             }
@@ -375,15 +383,6 @@ impl Supervisor {
             }
         }
         true
-    }
-}
-
-fn is_of(subject: &Subject, instance: &InstanceId) -> bool {
-    match subject {
-        Subject::Instance(id) => id == instance,
-        Subject::Pod(pod) => pod.instance == *instance,
-        Subject::Container(key) => key.pod.instance == *instance,
-        Subject::Stray(_) => false,
     }
 }
 

@@ -51,7 +51,8 @@ impl Machine {
         self.programs.clear();
         self.facts.held.clear();
         self.facts.groups.clear();
-        self.facts.networks.clear();
+        // What the disk remembers of them outlives the kernel's part.
+        self.facts.remnants.extend(std::mem::take(&mut self.facts.networks).into_keys());
         self.restart_engine();
     }
 
@@ -61,11 +62,12 @@ impl Machine {
         self.facts.failures.clear();
         self.facts.asked_to_stop.clear();
         self.facts.strays.retain(|stray| matches!(stray, Stray::Directory(_)));
-        let networks: Vec<PodKey> = self.facts.networks.keys().cloned().collect();
+        let networks: Vec<PodKey> = self.facts.networks.keys().chain(&self.facts.remnants).cloned().collect();
         let known = |pod: &PodKey| self.records.instances.contains_key(&pod.instance);
         let strays: Vec<PodKey> = networks.into_iter().filter(|pod| !known(pod)).collect();
         for pod in strays {
             self.facts.networks.remove(&pod);
+            self.facts.remnants.remove(&pod);
             self.facts.strays.insert(Stray::Network(pod));
         }
     }
@@ -93,16 +95,27 @@ impl Machine {
                     self.facts.groups.insert(record.id.clone());
                 }
             }
-            Action::Attach { pod, .. } if done(0) => {
-                self.facts.networks.insert(pod.clone(), "10.80.0.2".parse().unwrap());
+            Action::Attach { pod, .. } => {
+                if done(0) && !self.facts.networks.contains_key(pod) {
+                    self.facts.remnants.insert(pod.clone());
+                }
+                if done(1) {
+                    self.facts.remnants.remove(pod);
+                    self.facts.networks.insert(pod.clone(), "10.80.0.2".parse().unwrap());
+                }
             }
-            Action::Detach(pod) if done(0) => {
-                self.facts.networks.remove(pod);
+            Action::Detach(pod) => {
+                if done(0) && self.facts.networks.remove(pod).is_some() {
+                    self.facts.remnants.insert(pod.clone());
+                }
+                if done(1) {
+                    self.facts.remnants.remove(pod);
+                }
             }
             Action::Sweep(stray) if done(0) => {
                 self.facts.strays.remove(stray);
             }
-            Action::Attach { .. } | Action::Detach(_) | Action::Sweep(_) => {}
+            Action::Sweep(_) => {}
             Action::Start { container, attempt } => self.start(container, *attempt, steps),
             Action::Collect { container, attempt, loss } => self.collect(container, *attempt, loss, steps),
             Action::Stop(container) => self.stop(container, steps),
@@ -243,7 +256,7 @@ impl Machine {
         assert_eq!(self.records.instances.keys().cloned().collect::<BTreeSet<_>>(), instances, "records");
         let networks: BTreeSet<&InstanceId> = self.facts.networks.keys().map(|pod| &pod.instance).collect();
         assert_eq!(networks, instances.iter().collect(), "networks");
-        assert!(self.facts.strays.is_empty());
+        assert!(self.facts.remnants.is_empty() && self.facts.strays.is_empty());
         assert_eq!(self.decide(), [], "converging twice changes nothing");
     }
 }

@@ -152,6 +152,27 @@ fn a_crash_after_any_step_of_any_action_is_repaired() {
 }
 
 #[test]
+fn a_network_that_is_half_gone_is_removed_before_its_instance() {
+    let mut machine = Machine::new();
+    machine.wish(&[0], "v1");
+    machine.settle();
+    machine.wish(&[], "v1");
+    let detach = loop {
+        let action = machine.decide().into_iter().next().expect("a network is to be detached");
+        if matches!(action, Action::Detach(_)) {
+            break action;
+        }
+        machine.act(&action, usize::MAX);
+    };
+
+    machine.act(&detach, 1);
+    machine.restart_engine();
+    machine.settle();
+
+    machine.assert_as_wanted();
+}
+
+#[test]
 fn what_lies_in_an_instances_place_is_gone_before_it_is_made_anew() {
     let check = |stray: Stray| {
         let mut machine = Machine::new();

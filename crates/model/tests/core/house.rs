@@ -284,6 +284,12 @@ pub(crate) fn starting() -> Presence {
     Presence::Here { pods: vec![pod(PodStatus::Starting)], ready: false, hopeless: None }
 }
 
+/// In restart back-off.
+pub(crate) fn crashed() -> Presence {
+    let pod = PodObservation { message: "exited 3".into(), ..pod(PodStatus::Failed) };
+    Presence::Here { pods: vec![pod], ready: false, hopeless: None }
+}
+
 pub(crate) fn hopeless() -> Presence {
     Presence::Here {
         pods: vec![pod(PodStatus::Failed)],

@@ -1,6 +1,6 @@
 //! What happens to an application, from acceptance to the end (`decisions.md` §2.2 to §2.5, §2.9, §2.10).
 
-use crate::house::{House, SHANGHAI, WUXI, app, hopeless, item, permit, rescale, starting};
+use crate::house::{House, SHANGHAI, WUXI, app, crashed, hopeless, item, permit, rescale, starting};
 use ensemble_model::application::Phase;
 use ensemble_model::command::{Direction, Partial};
 use ensemble_model::decide::plan;
@@ -260,6 +260,23 @@ fn a_plan_says_what_stands_against_it_and_changes_nothing() {
     assert!(!busy.fits);
     assert!(matches!(busy.blocked, Some(Refusal::Busy { .. })));
     assert_eq!((busy.before, busy.after, busy.plan.placed()), (2, 2, 1));
+}
+
+#[test]
+fn what_is_given_up_at_the_deadline_leaves_its_last_word() {
+    let mut house = House::new();
+    house.create(Vec::new()).unwrap();
+    let accepted = house.add(vec![item(SHANGHAI, None, 1)]).unwrap();
+    let held = house.held();
+    house.report(&held, crashed);
+
+    house.pass(300);
+
+    let permit = permit();
+    let operation = house.state().account(&permit).operation(&accepted.operation).unwrap();
+    let given_up =
+        format!("`{}` on `{SHANGHAI}` is given up: not ready when the time was up (exited 3)", held[0]);
+    assert!(operation.steps.iter().any(|step| step.text == given_up), "{:?}", operation.steps);
 }
 
 #[test]

@@ -96,7 +96,13 @@ impl State {
             ReleaseCause::Deadline | ReleaseCause::Hopeless { .. } => {
                 self.move_target(&released.id, TargetState::GivenUp);
                 self.targets.remove(&released.id);
-                let text = format!("`{}` on `{}` is given up: {}", instance.id, instance.node, cause.text());
+                let text = format!(
+                    "`{}` on `{}` is given up: {}{}",
+                    instance.id,
+                    instance.node,
+                    cause.text(),
+                    last_word(cause, &instance)
+                );
                 self.note(now, operation, text);
             }
         }
@@ -220,4 +226,15 @@ fn planned_pods(version: &Version) -> Vec<Pod> {
         })
     });
     pods.collect()
+}
+
+/// What its pods said of themselves when the time was up: a hopeless instance has its reason already.
+fn last_word(cause: &ReleaseCause, instance: &Instance) -> String {
+    match cause {
+        ReleaseCause::Asked | ReleaseCause::Hopeless { .. } => String::new(),
+        ReleaseCause::Deadline => {
+            let said = instance.pods.iter().map(|pod| &pod.message).find(|message| !message.is_empty());
+            said.map_or_else(String::new, |message| format!(" ({message})"))
+        }
+    }
 }

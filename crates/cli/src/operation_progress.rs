@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 const PACE: Duration = Duration::from_millis(200);
 /// Failed questions in a row before following is given up: a server that restarts is waited for.
 const UNANSWERED_AT_MOST: u32 = 25;
+/// Instances a failure names, with their causes.
+const CAUSES_AT_MOST: usize = 3;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Waiting {
@@ -60,7 +62,7 @@ pub(crate) async fn finish(context: &Context, client: &Client, answer: &Value, w
     let exit = follow(context, client, request, waiting).await?;
     match context.form() {
         output::Form::Json | output::Form::Ndjson => {
-            output::print_document(context.form(), &describe(client, request).await?)
+            output::print_document(context.form(), &describe(client, request).await?);
         }
         output::Form::Name => output::line(request),
         output::Form::Table | output::Form::Wide => {}
@@ -89,7 +91,7 @@ pub(crate) async fn follow(context: &Context, client: &Client, id: &str, waiting
     };
     display.close();
     let operation = outcome?;
-    conclude(context, client, &operation, started.elapsed()).await
+    conclude(context, &operation, started.elapsed())
 }
 
 pub(crate) async fn describe(client: &Client, id: &str) -> Result<Value, Failure> {
@@ -128,7 +130,7 @@ async fn ask_until_ended(
 }
 
 /// The last word: done, or what failed, where, why and what to do next.
-async fn conclude(context: &Context, client: &Client, operation: &Value, took: Duration) -> Outcome {
+fn conclude(context: &Context, operation: &Value, took: Duration) -> Outcome {
     let (wanted, ready) = (&operation["Wanted"], &operation["Ready"]);
     let done = done_word(operation);
     let outcome = operation["Outcome"].as_str().unwrap_or_default();
@@ -146,11 +148,16 @@ async fn conclude(context: &Context, client: &Client, operation: &Value, took: D
     for node in unfinished(operation) {
         failure = failure.cause(node);
     }
-    if let Some(reason) = causes(client, operation).await {
-        failure = failure.cause(reason);
+    let given_up = given_up(operation);
+    for (_, text) in given_up.iter().take(CAUSES_AT_MOST) {
+        failure = failure.cause(text);
     }
     let id = operation["OperationId"].as_str().unwrap_or_default();
-    Err(failure.hint(format!("ensemble operation show {id} tells each step")))
+    let steps = format!("ensemble operation show {id} tells each step");
+    Err(failure.hint(match given_up.first() {
+        Some((instance, _)) => format!("ensemble logs {instance} shows what it wrote, {steps}"),
+        None => steps,
+    }))
 }
 
 /// What `--partial` left out: a success that did less than was asked for says so.
@@ -178,11 +185,13 @@ fn unfinished(operation: &Value) -> Vec<String> {
     nodes.iter().filter(short).take(8).map(told).collect()
 }
 
-/// The last thing the history says about a failure, where there is one.
-async fn causes(client: &Client, operation: &Value) -> Option<String> {
-    let id = operation["OperationId"].as_str()?;
-    let told = describe(client, id).await.ok()?;
-    told["Steps"].as_array()?.last()?["Text"].as_str().map(str::to_owned)
+/// The instances that the history gives up, each with what it says about it.
+fn given_up(operation: &Value) -> Vec<(&str, &str)> {
+    let steps = operation["Steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let texts = steps.iter().filter_map(|step| step["Text"].as_str());
+    // A step about an instance begins with its id.
+    let named = texts.filter_map(|text| Some((text.strip_prefix('`')?.split('`').next()?, text)));
+    named.filter(|(_, text)| text.contains("is given up")).collect()
 }
 
 /// What an instance is once its operation is done with it.
@@ -234,5 +243,14 @@ mod tests {
 
         assert_eq!(skipped(&operation), ["  skipped item 0 (50 asked for): room for 8 of 50"]);
         assert!(skipped(&json!({"Skipped": []})).is_empty());
+    }
+
+    #[test]
+    fn a_failure_names_the_instances_that_were_given_up() {
+        let text = "`i-1` on `cn-x` is given up: not ready when the time was up (exited 3)";
+        let operation =
+            json!({"Steps": [{"Text": "accepted: add 1 instance"}, {"Text": text}, {"Text": "timeout"}]});
+
+        assert_eq!(given_up(&operation), [("i-1", text)]);
     }
 }

@@ -42,7 +42,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     } else if context.form() == output::Form::Name {
         output::line(plan["PlanId"].as_str().unwrap_or_default());
     } else {
-        print(&plan, &call, &found.name, arguments.reasons || !fits);
+        print(&plan, &call, (&found.name, &arguments.scaling.app), arguments.reasons || !fits);
     }
     if !fits {
         return if arguments.detailed_exitcode {
@@ -77,7 +77,8 @@ pub(super) fn with_partial_hint(plan: &Value, failure: Failure) -> Failure {
     }
 }
 
-fn print(plan: &Value, call: &Call, name: &str, reasons: bool) {
+/// `typed` is how the application was named, which is unambiguous where its name may not be.
+fn print(plan: &Value, call: &Call, (name, typed): (&str, &str), reasons: bool) {
     output::line(&format!("{name} · revision {}", plan["Revision"]));
     let sign = match call.direction {
         Direction::Add => '+',
@@ -113,12 +114,14 @@ fn print(plan: &Value, call: &Call, name: &str, reasons: bool) {
     let verdict = if plan["Fits"] == true { "It fits." } else { "It does not fit." };
     output::line(&format!("Plan: {add} to add, {release} to release, on {nodes} edge nodes. {verdict}"));
     if plan["Fits"] == true {
-        let id = plan["PlanId"].as_str().unwrap_or_default();
-        output::line(&format!(
-            "Apply exactly this:  ensemble rescale {name} {} --if-plan {id}",
-            call.written
-        ));
+        output::line(&format!("Apply exactly this:  {}", command(typed, call, plan)));
     }
+}
+
+/// Executes exactly this plan.
+fn command(typed: &str, call: &Call, plan: &Value) -> String {
+    let id = plan["PlanId"].as_str().unwrap_or_default();
+    format!("ensemble rescale {typed} {} --if-plan {id}", call.written)
 }
 
 fn placement_line(placement: &Value, sign: char) -> String {
@@ -148,6 +151,15 @@ fn alternative_text(alternative: &Value) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_command_names_the_application_as_it_was_typed() {
+        let call = Call { direction: Direction::Add, parameters: Vec::new(), written: "--add cn-x=1".into() };
+
+        let command = command("474bdef0", &call, &json!({"PlanId": "7c1f42ab"}));
+
+        assert_eq!(command, "ensemble rescale 474bdef0 --add cn-x=1 --if-plan 7c1f42ab");
+    }
 
     #[test]
     fn a_plan_that_does_not_fit_ends_as_the_call_would() {

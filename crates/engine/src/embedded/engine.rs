@@ -12,6 +12,7 @@ use super::rootfs;
 use super::scan;
 use super::shim::order::LogBounds;
 use super::supervisor::machine::Machine;
+use super::supervisor::program::Program;
 use super::supervisor::watch::Watches;
 use super::supervisor::{Memory, Message, Supervisor, keep};
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
@@ -72,6 +73,8 @@ pub enum OpenError {
     Network(#[from] network::Error),
     #[error("could not look at what is there")]
     Look(#[from] scan::Error),
+    #[error("the supervisors' program cannot be used")]
+    Program(#[source] io::Error),
     #[error("could not read the boot id")]
     BootId(#[source] io::Error),
 }
@@ -104,7 +107,7 @@ impl EmbeddedEngine {
             layout,
             subtree,
             network,
-            shim_command: config.shim_command,
+            shim: Program::open(config.shim_command).map_err(OpenError::Program)?,
             network_run_dir: place.run_dir,
             log: LogBounds::default(),
         });

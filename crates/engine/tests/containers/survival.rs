@@ -142,6 +142,20 @@ async fn a_supervisor_whose_lock_names_nobody_is_stopped_with_its_container() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_writes_into_the_supervisors_program_through_a_supervisor() {
+    need_root!("nobody_writes_into_the_supervisors_program_through_a_supervisor");
+    let mut machine = Machine::new().await;
+    machine.converge(vec![machine.cell(&["polite"], &["i-a"])]).await;
+    machine.until_ready(1).await;
+
+    // Opening it to write says no more: as long as it runs it is busy first, and read-only after.
+    let program = std::fs::File::open(format!("/proc/{}/exe", machine.supervisors()[0])).unwrap();
+    let seen_through = rustix::fs::fstatvfs(&program).unwrap();
+
+    assert!(seen_through.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_engines_never_work_on_one_directory() {
     need_root!("two_engines_never_work_on_one_directory");
     let machine = Machine::new().await;

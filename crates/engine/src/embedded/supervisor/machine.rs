@@ -2,6 +2,7 @@
 //! and may have been cut short before. Decides nothing; blocking parts run on blocking threads.
 
 use super::keep;
+use super::program::Program;
 use super::start::Start;
 use crate::embedded::cgroup::{self, Subtree};
 use crate::embedded::image::{self, ImageStore};
@@ -14,7 +15,6 @@ use crate::embedded::record::{self, Attempt, End, Exit, InstanceRecord, Prospect
 use crate::embedded::shim::order::{Directory, LogBounds};
 use ensemble_model::id::{AppId, InstanceId};
 use rustix::process::Signal;
-use std::ffi::OsString;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ pub(crate) struct Machine {
     pub(crate) subtree: Subtree,
     pub(crate) images: ImageStore,
     pub(crate) network: Network,
-    pub(crate) shim_command: Vec<OsString>,
+    pub(crate) shim: Program,
     pub(crate) network_run_dir: PathBuf,
     pub(crate) log: LogBounds,
 }

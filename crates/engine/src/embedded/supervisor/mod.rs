@@ -4,6 +4,7 @@
 
 pub(crate) mod keep;
 pub(crate) mod machine;
+pub(crate) mod program;
 mod start;
 pub(crate) mod watch;
 

@@ -13,7 +13,7 @@ use ensemble_model::id::Digest;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// From the stop signal to the kill (`decisions.md` §2.6).
 const GRACE_MS: u64 = 10_000;
@@ -200,9 +200,9 @@ fn write_plain(path: &Path, content: &impl serde::Serialize) -> Result<(), Error
 }
 
 fn spawn(machine: &Machine, directory: &Directory) -> Result<(), Error> {
-    let (program, arguments) = machine.shim_command.split_first().ok_or(Error::Cut)?;
-    let mut supervisor = Command::new(program)
-        .args(arguments)
+    let mut supervisor = machine
+        .shim
+        .command()
         .arg(directory.path())
         // Nothing of ours is the container's business; and the runtime cannot read variables that are not text.
         .env_clear()

@@ -87,7 +87,7 @@ pub struct EmbeddedEngine {
     at_once: usize,
     supervisor: AbortHandle,
     /// Held for life: two engines on one directory would undo each other's work.
-    _lock: File,
+    lock: File,
 }
 
 impl EmbeddedEngine {
@@ -126,7 +126,7 @@ impl EmbeddedEngine {
             memory,
         };
         let supervisor = tokio::spawn(supervisor.run()).abort_handle();
-        Ok(Self { machine, messages, epoch: Mutex::new(config.epoch), at_once, supervisor, _lock: lock })
+        Ok(Self { machine, messages, epoch: Mutex::new(config.epoch), at_once, supervisor, lock })
     }
 
     /// The images of this engine, to import into before a version is pinned.
@@ -170,6 +170,7 @@ impl Drop for EmbeddedEngine {
     /// One that was not shut down stops where it is, as if it had crashed: it must not work on without the lock.
     fn drop(&mut self) {
         self.supervisor.abort();
+        kernel::release_lock(&self.lock);
     }
 }
 

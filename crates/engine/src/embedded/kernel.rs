@@ -125,6 +125,13 @@ pub fn take_lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Lets go of a lock at once. Closing its file does not while a process that another thread has just forked still has
+/// a copy: that would look held until it executes.
+pub fn release_lock(lock: &File) {
+    // Best effort: an open file can always be unlocked.
+    let _ = flock(lock, FlockOperation::Unlock);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +170,18 @@ mod tests {
         assert!(take_lock(&path).unwrap().is_none());
 
         drop(held);
+        assert_eq!(probe_lock(&path).unwrap(), Lock::Free);
+    }
+
+    #[test]
+    fn a_released_lock_is_free_whoever_has_a_copy_of_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let held = take_lock(&path).unwrap().unwrap();
+        let _copy = held.try_clone().unwrap();
+
+        release_lock(&held);
+
         assert_eq!(probe_lock(&path).unwrap(), Lock::Free);
     }
 }

@@ -175,7 +175,14 @@ impl Machine {
     fn collect(&self, key: &ContainerKey, attempt: Attempt, loss: Loss) -> Result<(), Error> {
         let directory = self.layout.container(key);
         let lock = kernel::take_lock(&directory.lock()).map_err(Error::file("lock", &directory.lock()))?;
-        let Some(_lock) = lock else { return Ok(()) };
+        let Some(lock) = lock else { return Ok(()) };
+        let given_up = self.give_up(key, attempt, loss);
+        kernel::release_lock(&lock);
+        given_up
+    }
+
+    fn give_up(&self, key: &ContainerKey, attempt: Attempt, loss: Loss) -> Result<(), Error> {
+        let directory = self.layout.container(key);
         self.group(key).kill_and_remove()?;
         let boot_id = kernel::boot_id().map_err(Error::file("read", Path::new("the boot id")))?;
         let now = clocks();

@@ -93,7 +93,7 @@ fn rescaling_waits_and_tells_totals_before_and_after() {
     let said = site.run(&["rescale", "hello", "--add", "cn-shanghai-cmcc=2"]);
 
     assert_eq!(said.exit, 0, "{}", said.stderr);
-    assert!(said.stderr.contains("+2 instances of hello    0 → 2"), "{}", said.stderr);
+    assert!(said.stderr.contains("+2 instances of hello at v1    0 → 2"), "{}", said.stderr);
     assert!(said.stderr.contains("2 of 2 ready"), "{}", said.stderr);
     assert_eq!(said.stdout, "");
     assert_eq!(site.instances(), 2);
@@ -134,6 +134,10 @@ fn a_plan_ends_with_the_command_that_does_exactly_it() {
     let command = plan.stdout.lines().last().expect("a last line").to_owned();
     let words: Vec<&str> = command.split_whitespace().skip_while(|word| *word != "rescale").collect();
 
+    assert!(
+        plan.stdout.starts_with("hello v1 · level AreaIspCode · strategy Disperse · revision "),
+        "{command}"
+    );
     assert!(plan.stdout.contains("Plan: 3 to add, 0 to release"), "{}", plan.stdout);
     assert_eq!(site.run(&words).exit, 0, "{command}");
     assert_eq!(site.instances(), 3);

@@ -1,6 +1,6 @@
 //! `ensemble plan`: where instances would go or be taken from, and why; ends with the exact command.
 
-use crate::command::app;
+use crate::command::app::{self, Found};
 use crate::command::rescale::placed;
 use crate::command::scaling::{Call, Direction, Resolved, Scaling};
 use crate::context::{Context, Outcome};
@@ -42,7 +42,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     } else if context.form() == output::Form::Name {
         output::line(plan["PlanId"].as_str().unwrap_or_default());
     } else {
-        print(&plan, &call, (&found.name, &arguments.scaling.app), arguments.reasons || !fits);
+        print(&plan, &call, (&found, &arguments.scaling.app), arguments.reasons || !fits);
     }
     if !fits {
         return if arguments.detailed_exitcode {
@@ -77,9 +77,22 @@ pub(super) fn with_partial_hint(plan: &Value, failure: Failure) -> Failure {
     }
 }
 
+/// `hello v1 · level AreaIspCode · strategy Disperse · revision 1842`.
+fn header(plan: &Value, call: &Call, found: &Found) -> String {
+    let name = &found.name;
+    let how = match call.direction {
+        Direction::Add => {
+            let strategy = found.info["ResourceAttribute"]["SchedulingStrategy"].as_str().unwrap_or_default();
+            format!("{name} {} · level {} · strategy {strategy}", call.version, call.level)
+        }
+        Direction::Del => format!("{name} · level {}", call.level),
+    };
+    format!("{how} · revision {}", plan["Revision"])
+}
+
 /// `typed` is how the application was named, which is unambiguous where its name may not be.
-fn print(plan: &Value, call: &Call, (name, typed): (&str, &str), reasons: bool) {
-    output::line(&format!("{name} · revision {}", plan["Revision"]));
+fn print(plan: &Value, call: &Call, (found, typed): (&Found, &str), reasons: bool) {
+    output::line(&header(plan, call, found));
     let sign = match call.direction {
         Direction::Add => '+',
         Direction::Del => '-',

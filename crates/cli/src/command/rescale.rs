@@ -1,11 +1,11 @@
 //! `ensemble rescale`: adds or releases instances and waits until it is done.
 
-use crate::client::parameter;
-use crate::command::app;
+use crate::client::{Client, parameter};
+use crate::command::app::{self, Found};
 use crate::command::plan::with_partial_hint;
-use crate::command::scaling::{Direction, Resolved, Scaling};
+use crate::command::scaling::{Call, Direction, Resolved, Scaling};
 use crate::context::{Context, Outcome};
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure};
 use crate::operation_progress::{self, Waiting};
 use crate::words::counted;
 use clap::Args;
@@ -41,11 +41,11 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
             return Ok(Exit::Done);
         }
     };
-    let plan = client.call("PlanRescaleApplication", &call.parameters).await?["Plan"].take();
+    let plan = preview(&client, &call).await?;
     let mut parameters = call.parameters;
-    if call.direction == Direction::Del && plan["Fits"] == true {
-        let question = format!("release {} of {}?", counted(placed(&plan), "instance"), found.name);
-        context.confirm(&question)?;
+    if call.direction == Direction::Del && (plan.is_null() || plan["Fits"] == true) {
+        let many = if plan.is_null() { "instances".to_owned() } else { counted(placed(&plan), "instance") };
+        context.confirm(&format!("release {many} of {}?", found.name))?;
     }
     if let Some(plan) = &arguments.if_plan {
         parameters.push(parameter("IfPlan", plan));
@@ -57,22 +57,35 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
             _ => failure,
         })?;
     let request = answer["RequestId"].as_str().unwrap_or_default();
-    let sign = match call.direction {
-        Direction::Add => '+',
-        Direction::Del => '-',
-    };
-    context.say(&format!(
-        "{sign}{} of {}    {} → {}    request {request}",
-        counted(placed(&plan), "instance"),
-        found.name,
-        plan["Before"],
-        plan["After"]
-    ));
+    context
+        .say(&format!("{}    request {request}", announcement(&plan, call.direction, &found, &call.version)));
     let exit = operation_progress::finish(context, &client, &answer, &arguments.waiting).await?;
     if exit == Exit::Done && !arguments.waiting.no_wait {
         context.say(&format!("next: ensemble instances {}", found.name));
     }
     Ok(exit)
+}
+
+/// The plan, for the totals and the question. A key that may rescale and not plan goes without.
+async fn preview(client: &Client, call: &Call) -> Result<Value, Failure> {
+    match client.call("PlanRescaleApplication", &call.parameters).await {
+        Ok(mut answer) => Ok(answer["Plan"].take()),
+        Err(failure) if failure.code.as_deref() == Some("NoPermission") => Ok(Value::Null),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// `+6 instances of hello at v1    0 → 6`.
+fn announcement(plan: &Value, direction: Direction, found: &Found, version: &str) -> String {
+    let (sign, at) = match direction {
+        Direction::Add => ('+', format!(" at {version}")),
+        Direction::Del => ('-', String::new()),
+    };
+    if plan.is_null() {
+        return format!("{sign}instances of {}{at}", found.name);
+    }
+    let many = counted(placed(plan), "instance");
+    format!("{sign}{many} of {}{at}    {} → {}", found.name, plan["Before"], plan["After"])
 }
 
 /// How many instances a plan adds or releases.

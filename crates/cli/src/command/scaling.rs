@@ -67,6 +67,10 @@ pub(crate) enum Direction {
 pub(crate) struct Call {
     pub(crate) direction: Direction,
     pub(crate) parameters: Parameters,
+    /// The version that an Add deploys.
+    pub(crate) version: String,
+    /// `AreaIspCode` unless told otherwise.
+    pub(crate) level: &'static str,
     /// The arguments that mean the same, for printing commands.
     pub(crate) written: String,
 }
@@ -134,10 +138,11 @@ impl Scaling {
         written: String,
         revision: Option<u64>,
     ) -> Call {
+        let level = self.level.unwrap_or(Level::AreaIspCode).as_str();
         let mut parameters = vec![
             parameter("AppId", &found.id),
             parameter("RescaleType", direction.as_str()),
-            parameter("RescaleLevel", self.level.unwrap_or(Level::AreaIspCode).as_str()),
+            parameter("RescaleLevel", level),
             parameter("ResourceSelector", selector),
         ];
         if let Some(version) = &self.to_version {
@@ -152,7 +157,14 @@ impl Scaling {
         if let Some(revision) = revision.or(self.if_revision) {
             parameters.push(parameter("IfRevision", revision));
         }
-        let mut written = written;
+        let stable = || found.info["AppMetaData"]["AppStableVersion"].as_str().unwrap_or_default().to_owned();
+        let version = self.to_version.clone().unwrap_or_else(stable);
+        Call { direction, parameters, version, level, written: written + &self.written_options() }
+    }
+
+    /// The options that go with every way of saying what to add or release.
+    fn written_options(&self) -> String {
+        let mut written = String::new();
         if let Some(level) = self.level {
             written.push_str(&format!(" --level {}", level.as_str()));
         }
@@ -165,7 +177,7 @@ impl Scaling {
         if self.partial {
             written.push_str(" --partial");
         }
-        Call { direction, parameters, written }
+        written
     }
 
     async fn difference(&self, client: &Client, found: &Found) -> Result<Resolved, Failure> {
@@ -187,10 +199,10 @@ impl Scaling {
             (false, true) => (Direction::Add, more),
             (true, false) => (Direction::Del, fewer),
             (false, false) => {
-                let app = &self.app;
+                let (app, options) = (&self.app, self.written_options());
                 return Err(Failure::usage("this needs instances added and released; one call goes one way")
-                    .cause(format!("ensemble rescale {app} {}", written(Direction::Add, &more)))
-                    .cause(format!("ensemble rescale {app} {}", written(Direction::Del, &fewer)))
+                    .cause(format!("ensemble rescale {app} {}{options}", written(Direction::Add, &more)))
+                    .cause(format!("ensemble rescale {app} {}{options}", written(Direction::Del, &fewer)))
                     .hint("run these two, one after the other"));
             }
         };

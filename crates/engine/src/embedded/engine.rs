@@ -27,6 +27,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
@@ -221,11 +222,23 @@ fn take_directory(dir: &Path) -> Result<(Layout, File), OpenError> {
     for path in [dir.to_owned(), layout.instances(), layout.released(), layout.network()] {
         std::fs::create_dir_all(&path).map_err(|source| OpenError::Directory { path, source })?;
     }
-    let lock = kernel::take_lock(&layout.lock());
-    let lock = lock.map_err(|source| OpenError::Directory { path: layout.lock(), source })?;
-    let lock = lock.ok_or_else(|| OpenError::InUse { path: dir.to_owned() })?;
+    let lock = take_lock(&layout)?.ok_or_else(|| OpenError::InUse { path: dir.to_owned() })?;
     rootfs::can_hold_upper(dir)?;
     Ok((layout, lock))
+}
+
+/// Waits a little: what an engine forked just before it was killed has a copy of its lock until it executes.
+fn take_lock(layout: &Layout) -> Result<Option<File>, OpenError> {
+    const TRIES: usize = 100;
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 1..TRIES {
+        match kernel::take_lock(&layout.lock()) {
+            Ok(None) => std::thread::sleep(PAUSE),
+            Ok(lock) => return Ok(lock),
+            Err(source) => return Err(OpenError::Directory { path: layout.lock(), source }),
+        }
+    }
+    Ok(None)
 }
 
 /// What the engine of one directory has outside of it, named after the directory.

@@ -167,7 +167,13 @@ mod tests {
 
     #[test]
     fn the_command_names_the_application_as_it_was_typed() {
-        let call = Call { direction: Direction::Add, parameters: Vec::new(), written: "--add cn-x=1".into() };
+        let call = Call {
+            direction: Direction::Add,
+            parameters: Vec::new(),
+            version: "v1".into(),
+            level: "RegionId",
+            written: "--add cn-x=1".into(),
+        };
 
         let command = command("474bdef0", &call, &json!({"PlanId": "7c1f42ab"}));
 

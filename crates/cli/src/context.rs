@@ -17,14 +17,8 @@ pub(crate) struct Global {
     /// The server to call; the key is ENSEMBLE_ACCESS_KEY_ID and ENSEMBLE_ACCESS_KEY_SECRET
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     endpoint: Option<String>,
-    /// The local server's directory [default: ~/.local/share/ensemble]
-    #[arg(
-        long,
-        global = true,
-        env = "ENSEMBLE_DATA_DIR",
-        value_name = "DIR",
-        help_heading = "Global options"
-    )]
+    /// The local server's directory [default: $ENSEMBLE_DATA_DIR, or ~/.local/share/ensemble]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     data_dir: Option<PathBuf>,
     /// The form of what is printed
     #[arg(long, short, global = true, value_enum, default_value_t, help_heading = "Global options")]

@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod catalog;
+pub mod entry;
 pub mod error;
 pub mod format;
 pub mod parameters;

@@ -2,7 +2,7 @@
 //! `decisions.md` §1.7 and §3). Form is checked when it is read, content item by item when it is asked for,
 //! because other refusals come between the two. Which codes exist is the model's to know.
 
-use crate::catalog::ValueType;
+use crate::entry::ValueType;
 use crate::error::{Error, Reason};
 use serde_json::{Map, Value};
 

@@ -3,7 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use ensemble_wire::catalog::{self, ACTIONS, Action, Group, Presence};
+use ensemble_wire::catalog::{self, ACTIONS};
+use ensemble_wire::entry::{Action, Group, Presence};
 use ensemble_wire::parameters::RawParameters;
 use serde_json::Value;
 use std::path::Path;

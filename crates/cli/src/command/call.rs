@@ -6,7 +6,8 @@ use crate::events::Events;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use clap::Args;
-use ensemble_wire::catalog::{ACTIONS, Action, Presence, ValueType};
+use ensemble_wire::catalog::ACTIONS;
+use ensemble_wire::entry::{Action, Presence, ValueType};
 use serde_json::Value;
 
 /// Call any action of the API, signed

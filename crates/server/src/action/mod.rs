@@ -28,7 +28,7 @@ use ensemble_model::id::{Digest, OperationId};
 use ensemble_model::permit::Permit;
 use ensemble_model::state::State;
 use ensemble_wire::action as wire;
-use ensemble_wire::catalog::Action;
+use ensemble_wire::entry::Action;
 use ensemble_wire::error::{Code, Error, Reason};
 use ensemble_wire::parameters::Parameters;
 use futures_util::Stream;

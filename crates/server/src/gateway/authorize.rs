@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ensemble_model::permit::{self, Denied, Permit, Principal};
-use ensemble_wire::catalog::Action;
+use ensemble_wire::entry::Action;
 use ensemble_wire::error::{AccessDeniedDetail, Error};
 
 /// # Errors

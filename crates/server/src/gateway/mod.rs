@@ -14,6 +14,7 @@ use crate::credentials::Credentials;
 use axum::body::Body;
 use bytes::Bytes;
 use ensemble_wire::catalog;
+use ensemble_wire::entry::Action;
 use ensemble_wire::error::{Code, Error};
 use ensemble_wire::format::Format;
 use ensemble_wire::signature;
@@ -63,7 +64,7 @@ struct Ticket {
     started: Instant,
     /// As far as is known yet: the format of an error may be needed before the request could be read.
     format: Format,
-    action: Option<&'static catalog::Action>,
+    action: Option<&'static Action>,
 }
 
 impl Gateway {

@@ -2,7 +2,7 @@
 //! instances (ens-api.md §2.1).
 
 use super::{BOTH, CLIENT_TOKEN, REQUEST_ID, owned, timeout};
-use crate::catalog::{Access, Action, Group, Kind, Member, Parameter, PublishedError, ValueType};
+use crate::entry::{Access, Action, Group, Kind, Member, Parameter, PublishedError, ValueType};
 use crate::error::Error;
 use crate::parameters::Parameters;
 use crate::template::Template;

@@ -2,7 +2,7 @@
 //! them (ens-api.md §2.5). Accepted while another operation runs, which it ends.
 
 use super::{APP_ID, BOTH, CLIENT_TOKEN, IF_REVISION, REQUEST_ID, owned, timeout};
-use crate::catalog::{Access, Action, Group, Kind, PublishedError};
+use crate::entry::{Access, Action, Group, Kind, PublishedError};
 use crate::error::Error;
 use crate::parameters::Parameters;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 //! a string that holds JSON, not an object: typed SDKs declare it so.
 
 use super::{APP_ID, APP_VERSIONS, BOTH, FLAGS_EXAMPLE, LEVEL, Level, Parts, REQUEST_ID, Versions};
-use crate::catalog::{Access, Action, Group, Kind, Member, Parameter, PublishedError, ValueType};
+use crate::entry::{Access, Action, Group, Kind, Member, Parameter, PublishedError, ValueType};
 use crate::error::Error;
 use crate::parameters::Parameters;
 use crate::selector::{self, FilterItem, Selector};

@@ -2,7 +2,7 @@
 //! common parameter that old SDKs always send; whoever answers ignores it unless it is a known edge node (§1).
 
 use super::{GET, owned};
-use crate::catalog::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema};
+use crate::entry::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema};
 use crate::error::Error;
 use crate::parameters::Parameters;
 use crate::payload::device::{AppMetaData, AppStatus, ResourceDetailInfo, ResourceInfo};

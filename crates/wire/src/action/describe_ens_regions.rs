@@ -1,7 +1,7 @@
 //! DescribeEnsRegions: the edge nodes there are (ens-api.md §7.1).
 
 use super::{BOTH, owned};
-use crate::catalog::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema};
+use crate::entry::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema};
 use crate::error::Error;
 use crate::parameters::Parameters;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 //! server-sent events, each a line.
 
 use super::{BOTH, REQUEST_ID, owned};
-use crate::catalog::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema, ValueType};
+use crate::entry::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema, ValueType};
 use crate::error::Error;
 use crate::parameters::{Flag, Parameters};
 use crate::payload::log::Line;

@@ -1,7 +1,7 @@
 //! DescribeOperation, ours: how far an accepted write is (`decisions.md` §5).
 
 use super::{BOTH, OPERATION, REQUEST_ID};
-use crate::catalog::{Access, Action, Group, Kind, Member, Parameter, PublishedError};
+use crate::entry::{Access, Action, Group, Kind, Member, Parameter, PublishedError};
 use crate::error::Error;
 use crate::parameters::Parameters;
 use crate::payload::operation::Operation;

@@ -5,7 +5,7 @@ use super::{
     APP_VERSIONS, BOTH, FLAGS_EXAMPLE, LEVEL, Level, PAGE_NUMBER, PAGE_SIZE, Page, Parts, REQUEST_ID,
 };
 use super::{Versions, comma_list};
-use crate::catalog::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema, ValueType};
+use crate::entry::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema, ValueType};
 use crate::error::Error;
 use crate::parameters::Parameters;
 use serde::{Deserialize, Serialize};

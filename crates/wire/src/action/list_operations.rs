@@ -1,7 +1,7 @@
 //! ListOperations, ours: the writes of the account or of one application, newest first (`decisions.md` §5).
 
 use super::{BOTH, OPERATION, PAGE_NUMBER, PAGE_SIZE, Page, REQUEST_ID, owned};
-use crate::catalog::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema};
+use crate::entry::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema};
 use crate::error::Error;
 use crate::parameters::Parameters;
 use crate::payload::operation::Operation;

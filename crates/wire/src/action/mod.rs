@@ -14,7 +14,7 @@ pub mod plan_rescale_application;
 pub mod rescale_application;
 pub mod watch;
 
-use crate::catalog::{Member, Method, Parameter, Schema, ValueType, Width};
+use crate::entry::{Member, Method, Parameter, Schema, ValueType, Width};
 use crate::error::Error;
 use crate::parameters::Parameters;
 use serde_json::Value;

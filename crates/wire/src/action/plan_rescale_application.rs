@@ -3,7 +3,7 @@
 
 use super::rescale_application::{self as rescale, RescaleLevel, RescaleType};
 use super::{APP_ID, BOTH, IF_REVISION, REQUEST_ID, owned};
-use crate::catalog::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema};
+use crate::entry::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema};
 use crate::error::Error;
 use crate::parameters::{Flag, Parameters};
 use crate::payload::plan::Plan;

@@ -1,7 +1,7 @@
 //! RescaleApplication: adds instances to an application or releases some, asynchronously (ens-api.md §2.2).
 
 use super::{APP_ID, BOTH, CLIENT_TOKEN, IF_REVISION, REQUEST_ID, owned, timeout};
-use crate::catalog::{Access, Action, Group, Kind, Parameter, PublishedError, ValueType};
+use crate::entry::{Access, Action, Group, Kind, Parameter, PublishedError, ValueType};
 use crate::error::{Error, Reason};
 use crate::parameters::{Flag, Parameters};
 use crate::selector::{self, Selector};

@@ -2,7 +2,7 @@
 //! asked as `GET /watch`; the events are `payload::event`'s.
 
 use super::{GET, owned};
-use crate::catalog::{Access, Action, Group, Kind, Parameter, PublishedError, ValueType, Width};
+use crate::entry::{Access, Action, Group, Kind, Parameter, PublishedError, ValueType, Width};
 use crate::error::Error;
 use crate::parameters::Parameters;
 

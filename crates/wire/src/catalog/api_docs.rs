@@ -1,9 +1,9 @@
 //! Renders the catalog in the shape of the portal's `api-docs.json` (gateway.md §7.2), so that a tool written for
 //! the portal only changes its host.
 
-use super::{
-    ACTIONS, API_VERSION, Access, Action, Group, Member, Method, Parameter, Position, Presence, Schema,
-    ValueType, Width,
+use super::{ACTIONS, API_VERSION};
+use crate::entry::{
+    Access, Action, Group, Member, Method, Parameter, Position, Presence, Schema, ValueType, Width,
 };
 use serde_json::{Map, Value, json};
 

@@ -66,7 +66,7 @@ impl<'a> Field<'a> {
         }
         let found = choices.iter().find(|choice| **choice == text).copied();
         found.ok_or_else(|| {
-            let nearest = crate::catalog::nearest(text, choices.iter().copied());
+            let nearest = crate::entry::nearest(text, choices.iter().copied());
             let hint = nearest.map(|choice| format!("; did you mean {choice}?")).unwrap_or_default();
             child.refuse(&format!("`{}` is not one of {}{hint}", short(text), choices.join(", ")))
         })

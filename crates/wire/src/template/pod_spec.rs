@@ -128,7 +128,7 @@ fn refuse_unlisted(field: &Field<'_>, listed: &[&'static str]) -> Result<(), Err
     let members = field.members()?;
     let unlisted = members.iter().find(|(key, value)| !listed.contains(&key.as_str()) && !value.is_null());
     let Some((key, _)) = unlisted else { return Ok(()) };
-    let hint = match crate::catalog::nearest(key, listed.iter().copied()) {
+    let hint = match crate::entry::nearest(key, listed.iter().copied()) {
         Some(nearest) => format!("did you mean {nearest}?"),
         None if key == "imagePullSecrets" => {
             "registry credentials belong to the server's configuration".to_owned()

@@ -1,8 +1,8 @@
 //! `ensemble plan`: where instances would go or be taken from, and why; ends with the exact command.
 
-use crate::command::app::{self, Found};
+use crate::command::app::Found;
 use crate::command::rescale::placed;
-use crate::command::scaling::{Call, Direction, Resolved, Scaling};
+use crate::command::scaling::{Call, Direction, Scaling};
 use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -26,14 +26,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
-    let client = context.client()?;
-    let found = app::find(&client, &arguments.scaling.app).await?;
-    let call = match arguments.scaling.resolve(&client, &found).await? {
-        Resolved::Call(call) => call,
-        Resolved::Nothing => {
-            context.say(&format!("{} has just that already", found.name));
-            return Ok(Exit::Done);
-        }
+    let Some((client, found, call)) = arguments.scaling.begin(context).await? else {
+        return Ok(Exit::Done);
     };
     let plan = client.call("PlanRescaleApplication", &call.parameters).await?["Plan"].take();
     let fits = plan["Fits"] == true;

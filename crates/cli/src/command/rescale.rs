@@ -1,9 +1,9 @@
 //! `ensemble rescale`: adds or releases instances and waits until it is done.
 
 use crate::client::{Client, parameter};
-use crate::command::app::{self, Found};
+use crate::command::app::Found;
 use crate::command::plan::with_partial_hint;
-use crate::command::scaling::{Call, Direction, Resolved, Scaling};
+use crate::command::scaling::{Call, Direction, Scaling};
 use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::operation_progress::{self, Waiting};
@@ -32,14 +32,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
-    let client = context.client()?;
-    let found = app::find(&client, &arguments.scaling.app).await?;
-    let call = match arguments.scaling.resolve(&client, &found).await? {
-        Resolved::Call(call) => call,
-        Resolved::Nothing => {
-            context.say(&format!("{} has just that already; nothing was sent", found.name));
-            return Ok(Exit::Done);
-        }
+    let Some((client, found, call)) = arguments.scaling.begin(context).await? else {
+        return Ok(Exit::Done);
     };
     let plan = preview(&client, &call).await?;
     let mut parameters = call.parameters;

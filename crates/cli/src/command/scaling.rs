@@ -1,7 +1,8 @@
 //! What `rescale` and `plan` share: their arguments, and the one RescaleApplication call those amount to.
 
 use crate::client::{Client, Parameters, parameter};
-use crate::command::app::Found;
+use crate::command::app::{self, Found};
+use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::selection::{self, Selection};
 use clap::{Args, ValueEnum};
@@ -76,7 +77,7 @@ pub(crate) struct Call {
 }
 
 /// What the arguments amount to.
-pub(crate) enum Resolved {
+enum Resolved {
     Call(Call),
     /// `--to` equals what is there.
     Nothing,
@@ -109,8 +110,22 @@ impl Level {
 }
 
 impl Scaling {
+    /// What both commands begin with: whom to call, about which application, and what. Nothing, and a remark, where
+    /// `--to` is reached already.
+    pub(crate) async fn begin(&self, context: &Context) -> Result<Option<(Client, Found, Call)>, Failure> {
+        let client = context.client()?;
+        let found = app::find(&client, &self.app).await?;
+        match self.resolve(&client, &found).await? {
+            Resolved::Call(call) => Ok(Some((client, found, call))),
+            Resolved::Nothing => {
+                context.say(&format!("{} has just that already; nothing was sent", found.name));
+                Ok(None)
+            }
+        }
+    }
+
     /// The call for application `found`; `--to` reads what is there first.
-    pub(crate) async fn resolve(&self, client: &Client, found: &Found) -> Result<Resolved, Failure> {
+    async fn resolve(&self, client: &Client, found: &Found) -> Result<Resolved, Failure> {
         if let Some(text) = &self.selector {
             let written = format!("--type {} --selector '{text}'", self.r#type.as_str().to_lowercase());
             return Ok(Resolved::Call(self.call(found, self.r#type, text.clone(), written, None)));

@@ -125,6 +125,11 @@ impl KeyNonces {
     }
 }
 
+/// What stands for a nonce where it is kept for longer: 32 hex digits, however long the client made it.
+pub(super) fn digits(nonce: &str) -> String {
+    print(nonce).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn print(nonce: &str) -> Print {
     let digest = digest::digest(&digest::SHA256, nonce.as_bytes());
     let mut print = Print::default();
@@ -136,6 +141,12 @@ fn print(nonce: &str) -> Print {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_for_a_nonce_is_short_and_its_own() {
+        assert_eq!(digits(&"n".repeat(60_000)).len(), 32);
+        assert_ne!(digits("one"), digits("other"));
+    }
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()

@@ -1,7 +1,7 @@
 //! Whether the caller is who it claims to be, and calls for the first time: key, signature, nonce.
 //! Must spend a nonce only after the signature was proved, or anybody could burn another's.
 
-use super::nonce::{NonceTable, Replay};
+use super::nonce::{NonceTable, Replay, digits};
 use crate::credentials::Credentials;
 use ensemble_model::command::Nonce;
 use ensemble_model::permit::Principal;
@@ -39,11 +39,11 @@ pub(super) fn spend_nonce(nonces: &Mutex<NonceTable>, claim: &Claim, now: Timest
     })
 }
 
-/// What an accepted write keeps of it (`decisions.md` §4.1).
+/// What an accepted write keeps of it (`decisions.md` §4.1): clients choose the length of their nonces, the log does not.
 pub(super) fn nonce_of(claim: &Claim) -> Nonce {
     Nonce {
         key_id: claim.access_key_id.clone(),
-        nonce: claim.nonce.clone(),
+        nonce: digits(&claim.nonce),
         stamp: WallTime(claim.stamp.as_millisecond()),
     }
 }

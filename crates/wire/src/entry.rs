@@ -66,6 +66,8 @@ pub enum Access {
 pub struct Parameter {
     pub name: &'static str,
     pub value: ValueType,
+    /// Documented values that are refused until they are built.
+    pub unbuilt: &'static [&'static str],
     pub presence: Presence,
     /// Filled in by `check` when the parameter is absent.
     pub default: Option<&'static str>,
@@ -152,6 +154,7 @@ impl Parameter {
         Self {
             name,
             value,
+            unbuilt: &[],
             presence: Presence::Optional,
             default: None,
             example,
@@ -175,6 +178,11 @@ impl Parameter {
 
     pub const fn or(mut self, default: &'static str) -> Self {
         self.default = Some(default);
+        self
+    }
+
+    pub const fn without(mut self, unbuilt: &'static [&'static str]) -> Self {
+        self.unbuilt = unbuilt;
         self
     }
 

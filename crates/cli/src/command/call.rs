@@ -119,6 +119,9 @@ fn description(action: &Action) -> String {
         if let ValueType::Enum(values) = parameter.value {
             text.push_str(&format!("{:34}one of: {}\n", "", values.join(", ")));
         }
+        if !parameter.unbuilt.is_empty() {
+            text.push_str(&format!("{:34}not built yet: {}\n", "", parameter.unbuilt.join(", ")));
+        }
         if let Some(default) = parameter.default {
             text.push_str(&format!("{:34}default: {default}\n", ""));
         }

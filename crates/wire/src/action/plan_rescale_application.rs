@@ -92,7 +92,7 @@ impl Request {
         Ok(Self {
             app_id: parameters.required("AppId")?.to_owned(),
             rescale_type: rescale::rescale_type(parameters)?,
-            level: rescale::rescale_level(parameters)?,
+            level: rescale::rescale_level(parameters),
             selector: Selector::read("ResourceSelector", parameters.json("ResourceSelector"))?,
             to_app_version: owned(parameters, "ToAppVersion"),
             if_revision: parameters.integer("IfRevision"),

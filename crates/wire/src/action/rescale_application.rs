@@ -2,7 +2,7 @@
 
 use super::{APP_ID, BOTH, CLIENT_TOKEN, IF_REVISION, REQUEST_ID, owned, timeout};
 use crate::entry::{Access, Action, Group, Kind, Parameter, PublishedError, ValueType};
-use crate::error::{Error, Reason};
+use crate::error::Error;
 use crate::parameters::{Flag, Parameters};
 use crate::selector::{self, Selector};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,7 @@ pub(super) const RESCALE_LEVEL: Parameter = Parameter::choice(
     "RegionId",
 )
 .or("AreaIspCode")
+.without(&["InstanceId"])
 .about(
     "How regionCode is read: AreaIspCode an area and carrier, RegionId an edge node, InstanceId an instance.",
 );
@@ -88,7 +89,7 @@ pub enum RescaleType {
     Del,
 }
 
-/// `InstanceId` is refused until it is built.
+/// `InstanceId` is refused by `check` until it is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RescaleLevel {
     AreaIspCode,
@@ -99,12 +100,12 @@ impl Request {
     /// Reads what `ENTRY.check` let through.
     ///
     /// # Errors
-    /// `InvalidParameter.RescaleLevel` for InstanceId.
+    /// None beyond those of `check`.
     pub fn read(parameters: &Parameters) -> Result<Self, Error> {
         Ok(Self {
             app_id: parameters.required("AppId")?.to_owned(),
             rescale_type: rescale_type(parameters)?,
-            level: rescale_level(parameters)?,
+            level: rescale_level(parameters),
             selector: Selector::read("ResourceSelector", parameters.json("ResourceSelector"))?,
             to_app_version: owned(parameters, "ToAppVersion"),
             timeout_s: parameters.integer("Timeout").unwrap_or(300),
@@ -123,15 +124,10 @@ pub(super) fn rescale_type(parameters: &Parameters) -> Result<RescaleType, Error
     })
 }
 
-pub(super) fn rescale_level(parameters: &Parameters) -> Result<RescaleLevel, Error> {
+pub(super) fn rescale_level(parameters: &Parameters) -> RescaleLevel {
     match parameters.text("RescaleLevel") {
-        Some("RegionId") => Ok(RescaleLevel::RegionId),
-        Some("InstanceId") => Err(Error::invalid_parameter(
-            "RescaleLevel",
-            "RescaleLevel: InstanceId is not built yet; RegionId and AreaIspCode are.",
-        )
-        .with_reason(Reason::NotSupported)),
-        _ => Ok(RescaleLevel::AreaIspCode),
+        Some("RegionId") => RescaleLevel::RegionId,
+        _ => RescaleLevel::AreaIspCode,
     }
 }
 

@@ -2,7 +2,7 @@
 //! in the entry's order (`decisions.md` §3). Content (does the node exist?) is not form.
 
 use super::{Action, Parameter, Presence, ValueType, nearest};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::parameters::{Checked, Flag, Parameters, RawParameters};
 use crate::time::is_date;
 use serde_json::Value;
@@ -32,6 +32,10 @@ impl Action {
 
 impl Parameter {
     fn check(&self, text: &str) -> Result<Checked, Error> {
+        if self.unbuilt.contains(&text) {
+            let detail = format!("{}: {text} is not built yet.", self.name);
+            return Err(Error::invalid_parameter(self.name, detail).with_reason(Reason::NotSupported));
+        }
         match self.value {
             ValueType::Text { max_bytes } if text.len() > max_bytes => {
                 Err(self.refuse(format!("it has {} bytes, at most {max_bytes} are taken", text.len())))
@@ -117,6 +121,15 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_built_is_refused_in_its_turn() {
+        const LEVEL: Parameter = Parameter::choice("Level", &["Near", "Far"], "Near").without(&["Far"]);
+
+        assert!(LEVEL.check("Near").is_ok());
+        let error = LEVEL.check("Far").unwrap_err();
+        assert_eq!(error.detail.as_deref(), Some("Level: Far is not built yet."));
+    }
     use crate::action::rescale_application::ENTRY;
 
     const APP: (&str, &str) = ("AppId", "474bdef0-d149-4695-abfb-52912d9143f0");

@@ -63,10 +63,8 @@ fn registry_hosts() -> Vec<String> {
         for (_, rest) in content.match_indices("://").map(|(at, mark)| content.split_at(at + mark.len())) {
             let host: &str = rest.split(['/', '"', ' ', '\n']).next().unwrap_or_default();
             let host = host.rsplit('@').next().unwrap_or_default();
-            // The public ones may be spoken of.
-            if !host.is_empty()
-                && !["github.com", "pypi.org", "crates.io"].iter().any(|known| host.ends_with(known))
-            {
+            // Where the project itself lives is no secret.
+            if !host.is_empty() && !host.ends_with("github.com") {
                 hosts.push(host.to_owned());
             }
         }

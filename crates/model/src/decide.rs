@@ -17,7 +17,6 @@ pub(crate) mod tick;
 use crate::application::Application;
 use crate::command::{Accepted, Change, ClientToken, Command, RequestFacts};
 use crate::event::{AcceptedOperation, Event};
-use crate::fleet::Fleet;
 use crate::id::AppId;
 use crate::observation::Observation;
 use crate::operation::{AskedItem, Caller, OperationKind, SkippedItem, Subject};
@@ -66,16 +65,6 @@ pub fn tick(state: &State, attendance: &Attendance, now: Now) -> Vec<Event> {
     let mut draft = Draft::on(state, now);
     tick::on(&mut draft, attendance);
     draft.into_events()
-}
-
-/// What putting `fleet` in force changes: nothing when it is in force already.
-///
-/// # Errors
-/// [`Refusal::NodesInUse`] when it lacks nodes that carry instances (`decisions.md` §1.2).
-pub fn install_fleet(state: &State, fleet: &Arc<Fleet>, now: Now) -> Result<Vec<Event>, Refusal> {
-    let mut draft = Draft::on(state, now);
-    fleet::install(&mut draft, fleet)?;
-    Ok(draft.into_events())
 }
 
 /// Decides on the draft; a refusal leaves it as it was.

@@ -2,6 +2,7 @@
 
 use crate::endpoint::Endpoint;
 use crate::failure::{Exit, Failure};
+use ensemble_wire::catalog::API_VERSION;
 use ensemble_wire::parameters::RawParameters;
 use ensemble_wire::signature::Key;
 use ensemble_wire::signature::v3::{self, Unsigned};
@@ -13,7 +14,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A stream sends a comment every 15 s; silence for longer means the connection is gone.
 const STREAM_SILENCE: Duration = Duration::from_secs(45);
-const API_VERSION: &str = "2017-11-10";
 
 /// Parameters of one call, in the order given.
 pub(crate) type Parameters = Vec<(String, String)>;

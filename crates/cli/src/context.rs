@@ -140,7 +140,7 @@ impl Context {
                 failure.exit
             }
         };
-        ExitCode::from(exit as u8)
+        ExitCode::from(exit.number())
     }
 
     fn asked(&self) -> Asked {

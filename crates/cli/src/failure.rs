@@ -18,6 +18,39 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// In the order of their numbers.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::Refused,
+        Self::Credentials,
+        Self::DoesNotFit,
+        Self::StillRunning,
+        Self::Unreachable,
+        Self::Interrupted,
+    ];
+
+    pub(crate) fn number(self) -> u8 {
+        self as u8
+    }
+
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "the operation failed, or another error",
+            Self::Usage => "usage",
+            Self::Refused => "refused by the server (its code on stderr)",
+            Self::Credentials => "credentials or permission",
+            Self::DoesNotFit => "does not fit",
+            Self::StillRunning => "still running when --wait-timeout ended",
+            Self::Unreachable => "server not reachable",
+            Self::Interrupted => "interrupted (the operation goes on)",
+        }
+    }
+}
+
 /// An error as the command line shows it: `error: …`, causes indented, and `hint: …`.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -69,7 +102,7 @@ impl Failure {
             "detail": if self.causes.is_empty() { Value::Null } else { Value::String(self.causes.join(": ")) },
             "hint": self.hint,
             "requestId": self.request_id,
-            "exit": self.exit as i32,
+            "exit": self.exit.number(),
         }})
     }
 }

@@ -4,6 +4,7 @@
 mod client;
 mod command;
 mod context;
+mod document;
 mod endpoint;
 mod events;
 mod failure;
@@ -12,17 +13,17 @@ mod output;
 mod selection;
 mod words;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use command::Command;
 use context::{Context, Global};
-use failure::Failure;
+use failure::{Exit, Failure};
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
 /// Scales containerised applications over edge nodes, with the API of Alibaba Cloud ENS (2017-11-10).
 #[derive(Debug, Parser)]
 #[command(name = "ensemble", version, max_term_width = 110)]
-#[command(before_help = EXAMPLES, after_help = EXIT_CODES, subcommand_required = true, arg_required_else_help = true)]
+#[command(before_help = EXAMPLES, after_help = after_help(), subcommand_required = true, arg_required_else_help = true)]
 struct Arguments {
     #[command(flatten)]
     global: Global,
@@ -39,24 +40,24 @@ Examples:
   ensemble instances hello                                  what runs, and where
   ensemble call DescribeApplication AppId=… Level=RegionId  any action of the API, signed";
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    done
-  1    the operation failed, or another error
-  2    usage
-  3    refused by the server (its code on stderr)
-  4    credentials or permission
-  5    does not fit
-  6    still running when --wait-timeout ended
-  7    server not reachable
-  130  interrupted (the operation goes on)
-
+const SOURCES: &str = "\
 Endpoint and key come from one source that has both, in this order:
   --profile NAME of ~/.aliyun/config.json
   --endpoint URL, then ENSEMBLE_ENDPOINT, with ENSEMBLE_ACCESS_KEY_ID and _SECRET
   the data directory of a server that runs here (--data-dir, ENSEMBLE_DATA_DIR)
   ALIBABA_CLOUD_ENDPOINT with ALIBABA_CLOUD_ACCESS_KEY_ID and _SECRET
   the current profile of ~/.aliyun/config.json";
+
+fn after_help() -> String {
+    let codes: String =
+        Exit::ALL.iter().map(|exit| format!("  {:<4} {}\n", exit.number(), exit.meaning())).collect();
+    format!("Exit codes:\n{codes}\n{SOURCES}")
+}
+
+/// The tree of commands, for whoever describes it.
+fn tree() -> clap::Command {
+    Arguments::command()
+}
 
 fn main() -> ExitCode {
     // The supervisor of a container must start no runtime and no thread: it is dispatched before anything else.

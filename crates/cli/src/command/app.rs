@@ -18,16 +18,20 @@ const TEMPLATE_BYTES_AT_MOST: u64 = 1 << 20;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Create an application from a template or an image
     Create(Create),
     /// List applications
+    #[command(after_help = "Examples:
+  ensemble app list
+  ensemble app list -o name")]
     List,
-    /// Show one application
+    /// Show one application: its versions, and how many instances run where
+    #[command(after_help = "Examples:
+  ensemble app show hello
+  ensemble app show hello -o json")]
     Show {
         /// An id, a unique prefix of one, or a name
         app: String,
     },
-    /// Release all instances of an application and delete it
     Delete(Delete),
 }
 
@@ -68,7 +72,13 @@ pub(crate) struct Create {
     waiting: Waiting,
 }
 
+/// Release all instances of an application and delete it
+///
+/// Asks first on a terminal. What runs is stopped; the application vanishes with its last instance.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ensemble app delete hello
+  ensemble app delete hello --yes --timeout 60")]
 pub(crate) struct Delete {
     /// An id, a unique prefix of one, or a name
     app: String,

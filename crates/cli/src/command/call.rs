@@ -6,15 +6,18 @@ use crate::events::Events;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use clap::Args;
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use ensemble_wire::catalog::ACTIONS;
 use ensemble_wire::entry::{Action, Presence, ValueType};
 use serde_json::Value;
+use std::ffi::OsStr;
 
 /// Call any action of the API, signed
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The action: DescribeApplication
+    #[arg(value_parser = ActionName)]
     action: Option<String>,
     /// Name=value
     parameters: Vec<String>,
@@ -25,6 +28,13 @@ pub(crate) struct Arguments {
     #[arg(long, short)]
     help: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  ensemble call --help                                          the actions
+  ensemble call DescribeApplication --help                      the parameters of one
+  ensemble call DescribeApplication AppId=… Level=RegionId --decode
+  ensemble call ListOperations Status=Running -o ndjson";
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     let Some(name) = &arguments.action else {
@@ -58,6 +68,28 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     }
     output::print_document(context.form(), &answer);
     Ok(Exit::Done)
+}
+
+/// Any text; shells are offered the actions of the catalog. What the catalog lacks is refused by the server, whose
+/// catalog may be another.
+#[derive(Clone)]
+struct ActionName;
+
+impl TypedValueParser for ActionName {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(ACTIONS.iter().map(|action| PossibleValue::new(action.name).help(action.title))))
+    }
 }
 
 /// Whether the answer comes as server-sent events, for as long as there are any.
@@ -99,7 +131,7 @@ fn overview() -> String {
     for action in ACTIONS {
         text.push_str(&format!("  {:<26} {}\n", action.name, action.title));
     }
-    text.push_str("\n`ensemble call ACTION --help` shows the parameters of one.");
+    text.push_str(&format!("\n{EXAMPLES}"));
     text
 }
 

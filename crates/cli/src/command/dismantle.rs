@@ -10,6 +10,9 @@ use clap::Args;
 /// Containers outlive their server on purpose; this takes them away without one. The data directory stays: the
 /// next `ensemble serve` starts what is wanted again.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ensemble dismantle
+  ensemble dismantle --data-dir /var/lib/ensemble --yes")]
 pub(crate) struct Arguments {
     /// The address range of pods
     #[arg(long, value_name = "CIDR", default_value = "10.80.0.0/16")]

@@ -8,7 +8,12 @@ use ensemble_engine::embedded::preflight::{self, Finding, PreflightInput, Severi
 use serde_json::{Value, json};
 
 /// Check what this machine lacks for real containers, and the command that mends it
+///
+/// Exits 0 where real containers can run, 1 where something is missing.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ensemble doctor
+  ensemble doctor -o json")]
 pub(crate) struct Arguments {
     /// The address range of pods
     #[arg(long, value_name = "CIDR", default_value = "10.80.0.0/16")]

@@ -8,8 +8,12 @@ use serde_json::json;
 
 /// Print exports that point official SDKs at this server
 ///
-/// Use it as: eval "$(ensemble env)"
+/// What is printed sets the endpoint and the access key for this command line, for the SDKs of Alibaba Cloud, and for
+/// the aliyun command line.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  eval \"$(ensemble env)\"
+  ensemble env --no-secret")]
 pub(crate) struct Arguments {
     /// Leave out the secret, for showing to somebody
     #[arg(long)]

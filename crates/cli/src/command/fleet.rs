@@ -14,6 +14,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the edge nodes with their free room
+    #[command(after_help = "Examples:
+  ensemble fleet list
+  ensemble fleet list --district 310100
+  ensemble fleet list --isp cmcc -o wide")]
     List {
         /// Only those in this district
         #[arg(long, value_name = "CODE")]
@@ -23,11 +27,15 @@ pub(crate) enum Command {
         isp: Option<String>,
     },
     /// Show one edge node
+    #[command(after_help = "Examples:
+  ensemble fleet show cn-shanghai-cmcc")]
     Show {
         /// Its id, exactly: cn-shanghai-cmcc
         node: String,
     },
     /// Check a fleet file; every mistake is told with line and column
+    #[command(after_help = "Examples:
+  ensemble fleet check fleet.toml")]
     Check {
         /// The TOML file
         file: PathBuf,

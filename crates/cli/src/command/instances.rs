@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// List the instances of an application
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ensemble instances hello
+  ensemble instances hello -o wide")]
 pub(crate) struct Arguments {
     /// An id, a unique prefix of one, or a name
     app: String,

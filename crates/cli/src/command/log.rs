@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print the log's entries, oldest first
+    #[command(after_help = "Examples:
+  ensemble log show
+  ensemble log show --from 1842 --limit 10 -o ndjson")]
     Show {
         /// Begin at this sequence
         #[arg(long, default_value_t = 1, value_name = "SEQ")]

@@ -2,6 +2,7 @@
 
 mod app;
 mod call;
+mod completion;
 mod dismantle;
 mod doctor;
 mod env;
@@ -9,6 +10,7 @@ mod fleet;
 mod instances;
 mod log;
 mod logs;
+mod man;
 mod operation;
 mod plan;
 mod rescale;
@@ -23,21 +25,16 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start the control plane on this machine
+    // A command with arguments says what it does beside them: a comment here would hide the longer text there.
     Serve(serve::Arguments),
     /// Create, list, show and delete applications
     #[command(subcommand)]
     App(app::Command),
-    /// Add or release instances of an application
     Rescale(rescale::Arguments),
-    /// Show where instances would go or be taken from, and why; nothing changes
     Plan(plan::Arguments),
-    /// List the instances of an application
     #[command(alias = "instance")]
     Instances(instances::Arguments),
-    /// Show what containers wrote
     Logs(logs::Arguments),
-    /// Follow an application or an operation as it changes
     Watch(watch::Arguments),
     /// List and show operations
     #[command(subcommand)]
@@ -45,18 +42,17 @@ pub(crate) enum Command {
     /// List and show edge nodes; check a fleet file
     #[command(subcommand)]
     Fleet(fleet::Command),
-    /// Call any action of the API, signed
     Call(call::Arguments),
-    /// Print exports that point official SDKs at this server
     Env(env::Arguments),
-    /// Check what this machine lacks for real containers, and the command that mends it
     Doctor(doctor::Arguments),
     /// Read the durable log
     #[command(subcommand)]
     Log(log::Command),
-    /// End the containers of a stopped server and remove their networks and control groups
     Dismantle(dismantle::Arguments),
-    /// Print the version
+    Completion(completion::Arguments),
+    Man(man::Arguments),
+    /// Print the version of the program and of the API
+    #[command(after_help = version::EXAMPLES)]
     Version,
 }
 
@@ -77,6 +73,8 @@ impl Command {
             Self::Doctor(arguments) => doctor::run(context, arguments).await,
             Self::Log(command) => log::run(context, command).await,
             Self::Dismantle(arguments) => dismantle::run(context, arguments).await,
+            Self::Completion(arguments) => completion::run(&arguments),
+            Self::Man(arguments) => man::run(context, &arguments),
             Self::Version => version::run(context),
         }
     }

@@ -12,6 +12,9 @@ use serde_json::Value;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List operations, newest first
+    #[command(after_help = "Examples:
+  ensemble operation list
+  ensemble operation list hello --status Failed")]
     List {
         /// Only those of one application: an id, a unique prefix of one, or a name
         app: Option<String>,
@@ -23,6 +26,8 @@ pub(crate) enum Command {
         limit: u32,
     },
     /// Show one operation with its steps
+    #[command(after_help = "Examples:
+  ensemble operation show AAE90880-4970-4D81-A534-A6C0F3631F74")]
     Show {
         /// The RequestId of the accepted write
         id: String,

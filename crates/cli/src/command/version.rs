@@ -5,6 +5,11 @@ use crate::failure::Exit;
 use crate::output;
 use serde_json::json;
 
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  ensemble version
+  ensemble version -o json";
+
 pub(crate) fn run(context: &Context) -> Outcome {
     let version = env!("CARGO_PKG_VERSION");
     if context.form().is_json() {

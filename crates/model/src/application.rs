@@ -141,6 +141,14 @@ pub struct StatusDescription {
     pub started_at: WallTime,
 }
 
+impl Version {
+    /// Whether a container of it runs this image, as written.
+    pub fn uses(&self, image: &str) -> bool {
+        let mut containers = self.workloads.iter().flat_map(|workload| &workload.containers);
+        containers.any(|container| container.image == image)
+    }
+}
+
 impl Application {
     pub fn version(&self, name: &VersionName) -> Option<&Version> {
         self.versions.iter().find(|version| version.name == *name)

@@ -71,6 +71,14 @@ pub enum Event {
     InstanceGone {
         instance: InstanceId,
     },
+    /// An image of a version was resolved for the first time: from here on the version means this digest.
+    ImagePinned {
+        app: AppId,
+        version: VersionName,
+        /// As written in the template.
+        image: String,
+        digest: Digest,
+    },
     /// The engine cannot say how anything on these nodes is.
     NodesUnreachable {
         nodes: Vec<EdgeNodeId>,

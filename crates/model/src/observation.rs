@@ -1,7 +1,7 @@
 //! What engines report: how instances are, as of now. An observation is complete for the instances it names,
 //! so a lost or doubled one does no harm. Progress within a state is no observation.
 
-use crate::id::{EdgeNodeId, EngineName, InstanceId};
+use crate::id::{AppId, Digest, EdgeNodeId, EngineName, InstanceId, VersionName};
 use crate::instance::PodStatus;
 use crate::wanted::Epoch;
 use std::net::IpAddr;
@@ -13,6 +13,19 @@ pub struct Observation {
     pub epoch: Epoch,
     pub reach: Reach,
     pub instances: Vec<InstanceObservation>,
+    /// Images of versions that had no pin, as this engine resolved them. The first one that is logged is the pin.
+    pub resolved: Vec<ResolvedImage>,
+}
+
+/// What an image reference led to when an engine asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ResolvedImage {
+    pub app: AppId,
+    pub version: VersionName,
+    /// As written in the template.
+    pub image: String,
+    /// Of the manifest.
+    pub digest: Digest,
 }
 
 /// How much the engine looked at.

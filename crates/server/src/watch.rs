@@ -198,6 +198,7 @@ impl Touched {
             }
             // What an application gains or loses by these comes with an operation or an instance.
             Event::FleetInstalled { .. }
+            | Event::ImagePinned { .. }
             | Event::ApplicationCreated { .. }
             | Event::ApplicationDeleted { .. } => {}
         }

@@ -101,7 +101,22 @@ impl Filter {
     }
 
     /// What of the engine's report is heard.
-    pub fn observe(&mut self, observation: Observation) -> Vec<Observation> {
+    pub fn observe(&mut self, mut observation: Observation) -> Vec<Observation> {
+        let resolved = std::mem::take(&mut observation.resolved);
+        let mut heard = self.hear(observation);
+        if !resolved.is_empty() {
+            // What an image led to is said of no node, so no fault applies.
+            match heard.last_mut() {
+                Some(last) => last.resolved = resolved,
+                None => {
+                    heard.push(Observation { resolved, ..self.observation(Reach::Listed, Vec::new()) });
+                }
+            }
+        }
+        heard
+    }
+
+    fn hear(&mut self, observation: Observation) -> Vec<Observation> {
         let Observation { reach, instances, .. } = observation;
         let mut heard = Vec::with_capacity(instances.len());
         for InstanceObservation { instance, presence } in instances {
@@ -232,7 +247,7 @@ impl Filter {
     }
 
     fn observation(&self, reach: Reach, instances: Vec<InstanceObservation>) -> Observation {
-        Observation { engine: self.name.clone(), epoch: self.epoch, reach, instances }
+        Observation { engine: self.name.clone(), epoch: self.epoch, reach, instances, resolved: Vec::new() }
     }
 }
 

@@ -47,7 +47,7 @@ fn report(reach: Reach, instances: &[(&str, Presence)]) -> Observation {
             presence: presence.clone(),
         })
         .collect();
-    Observation { engine: EngineName::new("here"), epoch: Epoch(7), reach, instances }
+    Observation { engine: EngineName::new("here"), epoch: Epoch(7), reach, instances, resolved: Vec::new() }
 }
 
 fn running() -> Presence {

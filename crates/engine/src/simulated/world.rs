@@ -187,7 +187,7 @@ impl World {
             .into_iter()
             .map(|id| InstanceObservation { presence: self.presence(&id), instance: id })
             .collect();
-        Observation { engine: self.name.clone(), epoch: self.epoch, reach, instances }
+        Observation { engine: self.name.clone(), epoch: self.epoch, reach, instances, resolved: Vec::new() }
     }
 
     fn presence(&self, id: &InstanceId) -> Presence {

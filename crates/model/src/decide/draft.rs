@@ -55,6 +55,8 @@ impl Draft {
                 let cell = self.state.instances.get(instance).map(|instance| cell_of(instance));
                 self.dirty.extend(cell);
             }
+            // Every cell of the version runs its images.
+            Event::ImagePinned { app, version, .. } => self.dirty.extend(self.state.cells_of(app, version)),
             Event::FleetInstalled { .. }
             | Event::ApplicationCreated { .. }
             | Event::OperationAccepted { .. }

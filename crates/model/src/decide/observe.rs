@@ -6,7 +6,7 @@ use super::ending;
 use crate::event::{Event, ReleaseCause, ReleasedInstance};
 use crate::id::{AppId, EdgeNodeId, EngineName, InstanceId, OperationId};
 use crate::instance::{Instance, Pod, PodStatus};
-use crate::observation::{InstanceObservation, Observation, PodObservation, Presence, Reach};
+use crate::observation::{InstanceObservation, Observation, PodObservation, Presence, Reach, ResolvedImage};
 use crate::state::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +24,9 @@ struct Touched {
 pub(crate) fn on(draft: &mut Draft, observation: &Observation) {
     let engine = &observation.engine;
     reachability(draft, observation);
+    for resolved in &observation.resolved {
+        pin(draft, resolved);
+    }
     let mut touched = Touched::default();
     let mut named = BTreeSet::new();
     for InstanceObservation { instance, presence } in &observation.instances {
@@ -56,6 +59,17 @@ pub(crate) fn on(draft: &mut Draft, observation: &Observation) {
     }
     for app in &touched.apps {
         ending::vanish(draft, app);
+    }
+}
+
+/// The first resolution of an image that the version really uses is its pin (`decisions.md` §9.9). What comes later is
+/// no news: its engine is told the pin and takes that.
+fn pin(draft: &mut Draft, resolved: &ResolvedImage) {
+    let ResolvedImage { app, version, image, digest } = resolved.clone();
+    let found = draft.state.applications.get(&app).and_then(|found| found.version(&version));
+    let is_open = found.is_some_and(|found| !found.pins.contains_key(&image) && found.uses(&image));
+    if is_open {
+        draft.emit(Event::ImagePinned { app, version, image, digest });
     }
 }
 

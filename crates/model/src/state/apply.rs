@@ -7,7 +7,7 @@ use super::{State, TokenAnswer};
 use crate::application::{Application, Phase, StatusDescription, Version};
 use crate::event::{AcceptedOperation, Entry, Event, NewApplication, ReleaseCause};
 use crate::fleet::Fleet;
-use crate::id::{AccountId, AppId, OperationId};
+use crate::id::{AccountId, AppId, Digest, OperationId, VersionName};
 use crate::operation::{
     Operation, OperationKind, OperationStatus, STEPS_AT_MOST, Step, Subject, Tally, TargetState,
 };
@@ -53,6 +53,7 @@ impl State {
             }
             Event::InstanceObserved { instance, ready, pods } => self.observe(now, instance, *ready, pods),
             Event::InstanceGone { instance } => self.remove(now, instance),
+            Event::ImagePinned { app, version, image, digest } => self.pin(app, version, image, digest),
             Event::NodesUnreachable { nodes } => nodes.iter().for_each(|node| self.lose_sight_of(now, node)),
             Event::NodesReachable { nodes } => {
                 for node in nodes {
@@ -103,6 +104,15 @@ impl State {
         self.apps_by_account.insert((new.account.clone(), new.app.clone()));
         self.apps_by_name.insert(name_key(&application), new.app.clone());
         self.applications.insert(new.app.clone(), Arc::new(application));
+    }
+
+    /// The first pin stays: later ones are of engines that resolved at the same time.
+    fn pin(&mut self, app: &AppId, version: &VersionName, image: &str, digest: &Digest) {
+        let Some(application) = self.applications.get_mut(app) else { return };
+        let application = Arc::make_mut(application);
+        if let Some(found) = application.versions.iter_mut().find(|found| found.name == *version) {
+            found.pins.entry(image.to_owned()).or_insert_with(|| digest.clone());
+        }
     }
 
     fn accept(&mut self, now: Now, accepted: &AcceptedOperation) {

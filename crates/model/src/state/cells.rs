@@ -2,7 +2,7 @@
 //! Decides nothing: an instance runs while it is held and is released while it is being released.
 
 use super::State;
-use crate::id::{AppId, EngineName, VersionName};
+use crate::id::{AppId, EdgeNodeId, EngineName, Isp, VersionName};
 use crate::instance::Instance;
 use crate::spec::{self, Resources};
 use crate::wanted::{
@@ -42,6 +42,18 @@ impl State {
             wanted.cells.push(self.wanted_cell(key, &mut templates));
         }
         by_engine
+    }
+
+    /// The cells of one version that hold anything.
+    pub(crate) fn cells_of(&self, app: &AppId, version: &VersionName) -> Vec<CellKey> {
+        let first = CellKey {
+            app: app.clone(),
+            version: version.clone(),
+            node: EdgeNodeId::default(),
+            isp: Isp::default(),
+        };
+        let cells = self.cells.range(first..).map(|(key, _)| key);
+        cells.take_while(|key| key.app == *app && key.version == *version).cloned().collect()
     }
 
     fn wanted_cell(&self, key: &CellKey, templates: &mut Templates) -> WantedCell {

@@ -10,11 +10,13 @@ use ensemble_model::command::{
 use ensemble_model::fleet::builtin::builtin;
 use ensemble_model::fleet::{EngineKind, Fleet};
 use ensemble_model::id::{
-    AccountId, AppId, EdgeNodeId, EngineName, InstanceId, Isp, OperationId, SpecName, VersionName,
+    AccountId, AppId, Digest, EdgeNodeId, EngineName, InstanceId, Isp, OperationId, SpecName, VersionName,
 };
 use ensemble_model::instance::PodStatus;
 use ensemble_model::log::recovery::{Recovered, recover};
-use ensemble_model::observation::{InstanceObservation, Observation, PodObservation, Presence, Reach};
+use ensemble_model::observation::{
+    InstanceObservation, Observation, PodObservation, Presence, Reach, ResolvedImage,
+};
 use ensemble_model::permit::{Permit, Principal, authorize};
 use ensemble_model::refusal::Refusal;
 use ensemble_model::selector::{Level, SelectorItem};
@@ -251,8 +253,23 @@ impl House {
     }
 
     pub(crate) fn observe(&mut self, reach: Reach, instances: Vec<InstanceObservation>) {
+        self.tell(reach, instances, Vec::new());
+    }
+
+    /// The engine says what this image of version v1 led to.
+    pub(crate) fn resolve(&mut self, image: &str, digest: &str) {
+        let resolved = ResolvedImage {
+            app: app(),
+            version: VersionName::new("v1"),
+            image: image.into(),
+            digest: Digest::new(digest),
+        };
+        self.tell(Reach::Listed, Vec::new(), vec![resolved]);
+    }
+
+    fn tell(&mut self, reach: Reach, instances: Vec<InstanceObservation>, resolved: Vec<ResolvedImage>) {
         let engine = EngineName::new(ENGINE);
-        self.step(Input::Observed(Observation { engine, epoch: Epoch(1), reach, instances }));
+        self.step(Input::Observed(Observation { engine, epoch: Epoch(1), reach, instances, resolved }));
     }
 
     pub(crate) fn report(&mut self, instances: &[InstanceId], seen: impl Fn() -> Presence) {

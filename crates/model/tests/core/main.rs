@@ -5,6 +5,7 @@ mod delete;
 mod house;
 mod log;
 mod observe;
+mod pins;
 mod property;
 mod refusal;
 mod rescale;

@@ -98,7 +98,13 @@ fn an_engine_speaks_only_about_its_own_instances() {
     let instances = seen.map(|instance| InstanceObservation { instance, presence: starting() }).to_vec();
 
     let engine = EngineName::new("another");
-    house.step(Input::Observed(Observation { engine, epoch: Epoch(1), reach: Reach::Whole, instances }));
+    house.step(Input::Observed(Observation {
+        engine,
+        epoch: Epoch(1),
+        reach: Reach::Whole,
+        instances,
+        resolved: vec![],
+    }));
     house.report(&[InstanceId::new("i-of-nobody")], starting);
 
     assert_eq!(house.records.len(), records);

@@ -256,7 +256,7 @@ proptest! {
                     let seen = |id: &InstanceId| InstanceObservation { instance: id.clone(), presence: ready() };
                     let instances = instances.into_iter().map(|instance| seen(&instance.id)).collect();
                     let (engine, epoch) = (EngineName::new(ENGINE), Epoch(1));
-                    slow.step(Input::Observed(Observation { engine, epoch, reach: Reach::Listed, instances }));
+                    slow.step(Input::Observed(Observation { engine, epoch, reach: Reach::Listed, instances, resolved: vec![] }));
                 }
             }
         }

@@ -112,7 +112,7 @@ impl Site {
         let seen = |id: &InstanceId| InstanceObservation { instance: id.clone(), presence: ready() };
         let instances = waiting.map(|instance| seen(&instance.id)).collect();
         let (engine, epoch, reach) = (EngineName::new("here"), Epoch(1), Reach::Listed);
-        self.step(Input::Observed(Observation { engine, epoch, reach, instances }));
+        self.step(Input::Observed(Observation { engine, epoch, reach, instances, resolved: vec![] }));
     }
 
     /// The median time of adding one instance and seeing it become ready.

@@ -365,8 +365,13 @@ impl Supervisor {
             return true;
         }
         let reach = if whole { Reach::Whole } else { Reach::Listed };
-        let observation =
-            Observation { engine: self.name.clone(), epoch: self.epoch, reach, instances: news.clone() };
+        let observation = Observation {
+            engine: self.name.clone(),
+            epoch: self.epoch,
+            reach,
+            instances: news.clone(),
+            resolved: Vec::new(),
+        };
         match self.observations.try_send(observation) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => return false,

@@ -5,6 +5,7 @@
 pub mod application;
 pub mod command;
 pub mod decide;
+pub mod document;
 pub mod event;
 pub mod explain;
 pub mod fleet;

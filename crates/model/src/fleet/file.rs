@@ -1,15 +1,13 @@
 //! The fleet file: the TOML in which an operator describes edge nodes, engines and districts of one's own
 //! (`decisions.md` §1.2). Pure: text in, a fleet or every mistake in it out; whoever calls reads the file.
 
-mod reader;
-
 use super::builtin::{carriers, districts};
+use crate::document::{Mistake, Placed, Reader, Section};
 use crate::fleet::{District, DistrictLevel, EdgeNode, EngineKind, Fleet};
 use crate::id::{DistrictCode, EdgeNodeId, EngineName, Isp};
 use crate::placement::CARRIERS;
 use crate::spec::Resources;
 use crate::suggestion::{nearest, quoted};
-use reader::{Placed, Reader, Section};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use toml::de::DeTable;
@@ -18,19 +16,6 @@ use toml::de::DeTable;
 const MOST_CAPACITY: u32 = 1_000_000;
 const LONGEST_ID: usize = 128;
 const LEVELS: [&str; 4] = ["National", "Big", "Middle", "Small"];
-
-/// What is wrong at one place of a fleet file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{line}:{column}: {message}")]
-pub struct Mistake {
-    /// From 1.
-    pub line: usize,
-    /// From 1, in characters.
-    pub column: usize,
-    pub message: String,
-    /// What to write instead.
-    pub hint: Option<String>,
-}
 
 /// Reads a fleet file.
 ///

@@ -1,7 +1,6 @@
 //! Reads values out of a TOML text and notes every mistake with its place, instead of stopping at the first.
-//! Knows TOML and nothing about fleets.
+//! Knows TOML, and nothing about what the text is for: the fleet file and the configuration file are read by it.
 
-use super::Mistake;
 use crate::suggestion::{nearest, quoted};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
@@ -9,7 +8,21 @@ use toml::de::{DeTable, DeValue};
 /// Mistakes that are kept; a text with more is not going to be mended in one go.
 const MOST_MISTAKES: usize = 100;
 
-pub(super) struct Reader<'t> {
+/// What is wrong at one place of a text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {message}")]
+pub struct Mistake {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+/// A text, and the mistakes that were found in it so far.
+pub struct Reader<'t> {
     text: &'t str,
     /// Where each line begins, in bytes.
     lines: Vec<usize>,
@@ -17,28 +30,30 @@ pub(super) struct Reader<'t> {
 }
 
 /// A table of the text.
-pub(super) struct Section<'a, 'i> {
-    pub(super) table: &'a DeTable<'i>,
+pub struct Section<'a, 'i> {
+    pub table: &'a DeTable<'i>,
     /// Of its header, or of the whole inline table: where a missing key is reported.
-    pub(super) span: Range<usize>,
+    pub span: Range<usize>,
     /// For messages: ``edge node `a` ``.
-    pub(super) what: String,
+    pub what: String,
 }
 
 /// A value with the place it stands at.
-pub(super) struct Placed<T> {
-    pub(super) value: T,
-    pub(super) span: Range<usize>,
+pub struct Placed<T> {
+    pub value: T,
+    pub span: Range<usize>,
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    /// A text in which nothing was found yet.
+    pub fn new(text: &'t str) -> Self {
         let after_newlines =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self { text, lines: std::iter::once(0).chain(after_newlines).collect(), mistakes: Vec::new() }
     }
 
-    pub(super) fn mistake(&mut self, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) {
+    /// Notes a mistake at the start of `span`.
+    pub fn mistake(&mut self, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) {
         if self.mistakes.len() < MOST_MISTAKES {
             let (line, column) = self.place(span.start);
             self.mistakes.push(Mistake { line, column, message: message.into(), hint });
@@ -46,7 +61,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Line and column, both from 1, the column in characters.
-    pub(super) fn place(&self, at: usize) -> (usize, usize) {
+    pub fn place(&self, at: usize) -> (usize, usize) {
         let line = self.lines.partition_point(|start| *start <= at).max(1);
         let start = self.lines[line - 1];
         let before = self.text.get(start..at).unwrap_or_default();
@@ -54,16 +69,18 @@ impl<'t> Reader<'t> {
     }
 
     /// In the order of the text.
-    pub(super) fn into_mistakes(mut self) -> Vec<Mistake> {
+    pub fn into_mistakes(mut self) -> Vec<Mistake> {
         self.mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         self.mistakes
     }
 
-    pub(super) fn has_none(&self) -> bool {
+    /// Whether no mistake was found.
+    pub fn has_none(&self) -> bool {
         self.mistakes.is_empty()
     }
 
-    pub(super) fn only_known(&mut self, section: &Section<'_, '_>, known: &[&str]) {
+    /// Notes every key of the section that is not among `known`.
+    pub fn only_known(&mut self, section: &Section<'_, '_>, known: &[&str]) {
         for key in section.table.keys() {
             let name = key.get_ref().as_ref();
             if !known.contains(&name) {
@@ -78,7 +95,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A string that must not be absent or empty.
-    pub(super) fn required_string(&mut self, section: &Section<'_, '_>, key: &str) -> Option<Placed<String>> {
+    pub fn required_string(&mut self, section: &Section<'_, '_>, key: &str) -> Option<Placed<String>> {
         if !section.table.contains_key(key) {
             self.missing(section, key, "a string");
             return None;
@@ -87,7 +104,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A string that may be absent, but not empty.
-    pub(super) fn string(&mut self, section: &Section<'_, '_>, key: &str) -> Option<Placed<String>> {
+    pub fn string(&mut self, section: &Section<'_, '_>, key: &str) -> Option<Placed<String>> {
         let value = section.table.get(key)?;
         match value.get_ref() {
             DeValue::String(text) if text.is_empty() => {
@@ -113,16 +130,22 @@ impl<'t> Reader<'t> {
     }
 
     /// A whole number from 1 to `most`.
-    pub(super) fn required_count(
+    pub fn required_count(
         &mut self,
         section: &Section<'_, '_>,
         key: &str,
         most: u32,
     ) -> Option<Placed<u32>> {
-        let Some(value) = section.table.get(key) else {
+        if !section.table.contains_key(key) {
             self.missing(section, key, "a whole number");
             return None;
-        };
+        }
+        self.count(section, key, most)
+    }
+
+    /// A whole number from 1 to `most`, that may be absent.
+    pub fn count(&mut self, section: &Section<'_, '_>, key: &str, most: u32) -> Option<Placed<u32>> {
+        let value = section.table.get(key)?;
         let subject = format!("`{key}` of {}", section.what);
         let DeValue::Integer(number) = value.get_ref() else {
             self.wrong_type(&value.span(), &subject, "a whole number", value.get_ref(), None);
@@ -142,7 +165,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The strings of an array, or none when it is absent.
-    pub(super) fn strings(&mut self, section: &Section<'_, '_>, key: &str) -> Vec<Placed<String>> {
+    pub fn strings(&mut self, section: &Section<'_, '_>, key: &str) -> Vec<Placed<String>> {
         let Some(value) = section.table.get(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
             let subject = format!("`{key}` of {}", section.what);
@@ -165,7 +188,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The tables of `[[key]]`, or none when it is absent.
-    pub(super) fn tables<'a, 'i>(
+    pub fn tables<'a, 'i>(
         &mut self,
         section: &Section<'a, 'i>,
         key: &str,
@@ -186,20 +209,26 @@ impl<'t> Reader<'t> {
     }
 
     /// The table under `key`; its absence is a mistake, `example` says what belongs there.
-    pub(super) fn required_table<'a, 'i>(
+    pub fn required_table<'a, 'i>(
         &mut self,
         section: &Section<'a, 'i>,
         key: &str,
         example: &str,
     ) -> Option<Section<'a, 'i>> {
-        let Some(value) = section.table.get(key) else {
+        if !section.table.contains_key(key) {
             self.missing(section, key, example);
-            return None;
-        };
+        }
+        self.table(section, key)
+    }
+
+    /// The table under `key`, that may be absent.
+    pub fn table<'a, 'i>(&mut self, section: &Section<'a, 'i>, key: &str) -> Option<Section<'a, 'i>> {
+        let value = section.table.get(key)?;
         self.as_section(value.get_ref(), value.span(), format!("`{key}` of {}", section.what))
     }
 
-    pub(super) fn as_section<'a, 'i>(
+    /// A value that has to be a table.
+    pub fn as_section<'a, 'i>(
         &mut self,
         value: &'a DeValue<'i>,
         span: Range<usize>,

@@ -136,13 +136,15 @@ pub fn command(data_dir: &Path, engine: Engine) -> Command {
     command
 }
 
-/// Takes away what the developer's own shell may say about keys and endpoints.
+/// Takes away what the developer's own shell and machine may say about keys, endpoints and settings.
 pub fn without_key(command: &mut Command) {
     for (name, _) in std::env::vars() {
         if name.starts_with("ENSEMBLE_") || name.starts_with("ALIBABA_CLOUD_") {
             command.env_remove(name);
         }
     }
+    // Nor does a configuration of this machine take part.
+    command.env("ENSEMBLE_CONFIG", "/dev/null");
 }
 
 fn log_of(data_dir: &Path) -> PathBuf {

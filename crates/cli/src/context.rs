@@ -6,7 +6,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, Form};
 use clap::{Args, ValueEnum};
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Clone, Debug, Args)]
@@ -71,6 +71,16 @@ impl Context {
 
     pub(crate) fn data_dir(&self) -> PathBuf {
         endpoint::data_dir(&self.asked())
+    }
+
+    /// The directory that the flag names.
+    pub(crate) fn data_dir_flag(&self) -> Option<&Path> {
+        self.global.data_dir.as_deref()
+    }
+
+    /// The directory when neither flag, environment nor configuration names one.
+    pub(crate) fn usual_data_dir(&self) -> PathBuf {
+        endpoint::usual_data_dir()
     }
 
     /// Whether a live display may be drawn on stderr.

@@ -95,6 +95,11 @@ pub(crate) fn data_dir(asked: &Asked) -> PathBuf {
     if let Some(dir) = variable("ENSEMBLE_DATA_DIR") {
         return PathBuf::from(dir);
     }
+    usual_data_dir()
+}
+
+/// The user's own data directory.
+pub(crate) fn usual_data_dir() -> PathBuf {
     let home = || PathBuf::from(variable("HOME").unwrap_or_else(|| "/root".into())).join(".local/share");
     variable("XDG_DATA_HOME").map_or_else(home, PathBuf::from).join("ensemble")
 }

@@ -130,12 +130,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A whole number from 1 to `most`.
-    pub fn required_count(
-        &mut self,
-        section: &Section<'_, '_>,
-        key: &str,
-        most: u32,
-    ) -> Option<Placed<u32>> {
+    pub fn required_count(&mut self, section: &Section<'_, '_>, key: &str, most: u32) -> Option<Placed<u32>> {
         if !section.table.contains_key(key) {
             self.missing(section, key, "a whole number");
             return None;

@@ -13,6 +13,7 @@ use ensemble_model::fleet::EngineKind;
 use ensemble_model::id::{Digest, EngineName};
 use ensemble_model::observation::Observation;
 use ensemble_model::wanted::{Epoch, Wanted};
+use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -44,8 +45,6 @@ pub enum StartError {
         #[source]
         source: embedded::OpenError,
     },
-    #[error("`{text}` is no address range for pods, such as `10.80.0.0/16`")]
-    PodNetwork { text: String },
 }
 
 fn listed(missing: &[Finding]) -> String {
@@ -57,7 +56,7 @@ fn listed(missing: &[Finding]) -> String {
 pub(crate) struct Configuration<'a> {
     pub(crate) data_dir: &'a Path,
     pub(crate) shim_command: &'a [OsString],
-    pub(crate) pod_network: &'a str,
+    pub(crate) pod_network: Ipv4Net,
     /// Which no pod may reach.
     pub(crate) control_port: u16,
     pub(crate) epoch: Epoch,
@@ -173,7 +172,7 @@ impl Configuration<'_> {
                 Ok(AnyEngine::Simulated(Simulated::start(name.clone(), options, report)))
             }
             EngineKind::Embedded => {
-                let config = self.embedded(name, report)?;
+                let config = self.embedded(name, report);
                 examine(&config).await?;
                 let opened = EmbeddedEngine::open(config).await;
                 let engine =
@@ -186,21 +185,16 @@ impl Configuration<'_> {
         }
     }
 
-    fn embedded(
-        &self,
-        name: &EngineName,
-        observations: mpsc::Sender<Observation>,
-    ) -> Result<EmbeddedConfig, StartError> {
-        let no_range = |_| StartError::PodNetwork { text: self.pod_network.to_owned() };
-        Ok(EmbeddedConfig {
+    fn embedded(&self, name: &EngineName, observations: mpsc::Sender<Observation>) -> EmbeddedConfig {
+        EmbeddedConfig {
             name: name.clone(),
             dir: self.data_dir.join("engine").join(name.as_str()),
             shim_command: self.shim_command.to_vec(),
-            pod_network: self.pod_network.parse().map_err(no_range)?,
+            pod_network: self.pod_network,
             control_port: Some(self.control_port),
             epoch: self.epoch,
             observations,
-        })
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod action;
 mod clock;
+pub mod configuration;
 pub mod control;
 pub mod credentials;
 pub mod data_dir;
@@ -13,6 +14,7 @@ pub mod engines;
 mod gateway;
 pub mod high_water;
 mod images;
+pub mod logging;
 mod mailbox;
 mod random;
 mod read_log;
@@ -22,6 +24,7 @@ pub mod store;
 mod view;
 mod watch;
 
+pub use configuration::settings::{EngineChoice, FleetChoice, Settings};
 pub use dismantle::dismantle;
 pub use read_log::read_log;
-pub use start::{EngineChoice, Error, FleetChoice, Options, Phase, Ready, serve, serve_until};
+pub use start::{Error, Options, Phase, Ready, serve, serve_until};

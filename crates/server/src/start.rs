@@ -4,6 +4,8 @@
 
 use crate::action::Services;
 use crate::clock::Clock;
+use crate::configuration::Sources;
+use crate::configuration::settings::{EngineChoice, FleetChoice, Settings};
 use crate::control::{self, Writer};
 use crate::credentials::{self, Credentials, GivenKey, KeyOrigin};
 use crate::data_dir::{self, DataDir, Freshness};
@@ -11,6 +13,7 @@ use crate::engines::{self, Engines, Started};
 use crate::gateway::Gateway;
 use crate::gateway::listen;
 use crate::high_water::{self, HighWater, OnTruncation};
+use crate::logging::LogLevel;
 use crate::signals;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{self, LogStore};
@@ -19,7 +22,7 @@ use ensemble_model::id::EngineName;
 use ensemble_model::log::Fault;
 use ensemble_model::log::recovery::{self, Recovered};
 use ensemble_model::refusal::Refusal;
-use ensemble_model::step::{ControlLoop, Settings};
+use ensemble_model::step::{self, ControlLoop};
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
@@ -43,30 +46,16 @@ const PAGE: u32 = 1_000;
 /// How to serve.
 #[derive(Clone, Debug)]
 pub struct Options {
-    pub data_dir: PathBuf,
-    /// Port 0 picks a free one.
-    pub listen: SocketAddr,
-    pub fleet: FleetChoice,
-    /// What runs the built-in fleet; a fleet file names its own engines.
-    pub engine: EngineChoice,
+    /// What is in force at start.
+    pub settings: Settings,
+    /// Where the settings come from, to be read again at a reload.
+    pub sources: Sources,
+    /// The level of the log, where this process has one that can be changed.
+    pub log: Option<LogLevel>,
     /// How the embedded engine starts the supervisor of a container: program and first arguments.
     pub shim_command: Vec<OsString>,
-    /// The address range of pods: `10.80.0.0/16`.
-    pub pod_network: String,
     /// Go on with a log that ends before what was durable once.
     pub accept_truncated_log: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FleetChoice {
-    Builtin,
-    File(PathBuf),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EngineChoice {
-    Embedded,
-    Simulated,
 }
 
 /// What a person wants to know once the server answers.
@@ -137,7 +126,6 @@ impl Error {
                  containers"
                     .into(),
             ),
-            Self::Engine(engines::StartError::PodNetwork { .. }) => Some("`--pod-network 10.80.0.0/16`".into()),
             Self::Listen { .. } => Some("`--listen 127.0.0.1:0` picks a free port".into()),
             Self::Fleet { path, .. } => Some(format!("`ensemble fleet check {}`", path.display())),
             Self::DataDir(_)
@@ -176,14 +164,15 @@ pub async fn serve_until<S: LogStore>(
     phase: watch::Sender<Phase>,
     wrap: impl FnOnce(SqliteStore) -> S,
 ) -> Result<(), Error> {
-    let mut data_dir = DataDir::open(&options.data_dir)?;
+    let settings = &options.settings;
+    let mut data_dir = DataDir::open(&settings.data_dir)?;
     let given = GivenKey::from_environment(|name| std::env::var(name).ok())?;
     let (credentials, origin) =
         Credentials::load_or_create(&data_dir.path().join("credentials.toml"), given.as_ref())?;
-    let fleet = Arc::new(fleet(&options)?);
-    let listener = bind(options.listen).await?;
+    let fleet = Arc::new(fleet(settings)?);
+    let listener = bind(settings.listen).await?;
     let address =
-        listener.local_addr().map_err(|source| Error::Listen { address: options.listen, source })?;
+        listener.local_addr().map_err(|source| Error::Listen { address: settings.listen, source })?;
     let sqlite = SqliteStore::open(&data_dir.path().join(data_dir::LOG_FILE)).await?;
     let store = Arc::new(wrap(sqlite.clone()));
     // Before the log is read: nobody may append behind what is read.
@@ -193,12 +182,12 @@ pub async fn serve_until<S: LogStore>(
     let high_water = HighWater::open(&mark, recovered.state.sequence(), on_truncation(&options))?;
 
     let clock = Clock::resume(recovered.state.last());
-    let mut core = ControlLoop::new(recovered, Settings::new(epoch), clock.now());
+    let mut core = ControlLoop::new(recovered, step::Settings::new(epoch), clock.now());
     let first = core.start(clock.now(), &fleet).map_err(Error::FleetInUse)?;
     let configuration = engines::Configuration {
         data_dir: data_dir.path(),
         shim_command: &options.shim_command,
-        pod_network: &options.pod_network,
+        pod_network: settings.pod_network,
         control_port: address.port(),
         epoch,
     };
@@ -214,7 +203,7 @@ pub async fn serve_until<S: LogStore>(
         address,
         data_dir: data_dir.path().to_owned(),
         data_note: data_note(data_dir.freshness(), &credentials, origin),
-        fleet_note: fleet_note(&options.fleet, &fleet),
+        fleet_note: fleet_note(&settings.fleet, &fleet),
     };
     let gateway = Arc::new(Gateway::new(credentials, Arc::clone(&services)));
     on_ready(&ready);
@@ -276,10 +265,10 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
 }
 
-fn fleet(options: &Options) -> Result<Fleet, Error> {
-    match &options.fleet {
+fn fleet(settings: &Settings) -> Result<Fleet, Error> {
+    match &settings.fleet {
         FleetChoice::Builtin => {
-            let (kind, name) = match options.engine {
+            let (kind, name) = match settings.engine {
                 EngineChoice::Embedded => (EngineKind::Embedded, "embedded"),
                 EngineChoice::Simulated => (EngineKind::Simulated, "simulated"),
             };

@@ -5,40 +5,57 @@ use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use clap::{Args, ValueEnum};
-use ensemble_server::{EngineChoice, FleetChoice, Options, Ready};
+use ensemble_server::configuration::{self, Effective, Sources};
+use ensemble_server::{Options, Ready, logging};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
-use tracing_subscriber::EnvFilter;
 
 /// Start the control plane on this machine
 ///
+/// Each setting comes from its flag, else its environment variable, else the configuration file, else its default:
+/// `ensemble config show --effective` says which. The file is --config FILE, else $ENSEMBLE_CONFIG, else
+/// /etc/ensemble/ensemble.toml if it is there.
+///
 /// The first start creates the account and its access key, from ENSEMBLE_ACCESS_KEY_ID and
 /// ENSEMBLE_ACCESS_KEY_SECRET if both are set, else at random, and keeps them in DIR/credentials.toml (0600).
-/// SIGTERM drains requests and stops; containers stay, and the next start takes them over.
+/// SIGTERM drains requests and stops, a second one stops at once; containers stay, and the next start takes them over.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ensemble serve
+  ensemble serve --config /etc/ensemble/ensemble.toml
   ensemble serve --data-dir /var/lib/ensemble --listen 127.0.0.1:8420 --fleet fleet.toml
   ensemble serve --engine simulated --listen 127.0.0.1:0")]
 pub(crate) struct Arguments {
-    /// Where to listen; port 0 picks a free one
-    #[arg(long, default_value = "127.0.0.1:8420", value_name = "HOST:PORT")]
-    listen: SocketAddr,
-    /// `builtin`: 70 edge nodes known from ENS; or a TOML file
-    #[arg(long, default_value = "builtin", value_name = "FILE|builtin")]
-    fleet: String,
-    /// What runs the containers of the built-in fleet
-    #[arg(long, value_enum)]
-    engine: Option<Engine>,
-    /// The address range of pods
-    #[arg(long, value_name = "CIDR", default_value = "10.80.0.0/16")]
-    pod_network: String,
+    #[command(flatten)]
+    sources: SourceArguments,
     /// Start although the log ends before what was answered; what is missing is lost for good
     #[arg(long)]
     accept_truncated_log: bool,
+}
+
+/// What decides about the configuration, for every command that reads it.
+#[derive(Debug, Args)]
+pub(crate) struct SourceArguments {
+    /// The configuration file [env: ENSEMBLE_CONFIG] [default: /etc/ensemble/ensemble.toml if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen; port 0 picks a free one [env: ENSEMBLE_LISTEN] [default: 127.0.0.1:8420]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// `builtin`: 70 edge nodes known from ENS; or a TOML file [env: ENSEMBLE_FLEET] [default: builtin]
+    #[arg(long, value_name = "FILE|builtin")]
+    fleet: Option<String>,
+    /// What runs the containers of the built-in fleet [env: ENSEMBLE_ENGINE] [default: embedded]
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
+    /// The address range of pods [env: ENSEMBLE_POD_NETWORK] [default: 10.80.0.0/16]
+    #[arg(long, value_name = "CIDR")]
+    pod_network: Option<String>,
+    /// What is logged: `info`, `debug`, `info,ensemble_engine=debug` [env: ENSEMBLE_LOG] [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,29 +66,64 @@ enum Engine {
     Simulated,
 }
 
+impl SourceArguments {
+    pub(crate) fn sources(&self, context: &Context) -> Sources {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let named = self.config.clone().or_else(|| variable(configuration::FILE_VARIABLE).map(PathBuf::from));
+        let engine = self.engine.map(|engine| match engine {
+            Engine::Embedded => "embedded".to_owned(),
+            Engine::Simulated => "simulated".to_owned(),
+        });
+        let data_dir = context.data_dir_flag().map(|path| path.to_string_lossy().into_owned());
+        let flags = [
+            ("data_dir", data_dir),
+            ("listen", self.listen.clone()),
+            ("fleet", self.fleet.clone()),
+            ("engine", engine),
+            ("pod_network", self.pod_network.clone()),
+            ("log.level", self.log.clone()),
+        ];
+        Sources {
+            file: match named {
+                Some(path) => configuration::File::Named(path),
+                None => configuration::File::Usual(PathBuf::from(configuration::USUAL_FILE)),
+            },
+            flags: flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+            // Variables that are no text cannot be any of ours.
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter(|(name, _)| name.starts_with("ENSEMBLE_"))
+                .collect(),
+            data_dir: context.usual_data_dir(),
+        }
+    }
+}
+
+/// Reads the configuration; everything that is wrong with it is told at once.
+pub(crate) fn read(sources: &Sources) -> Result<Effective, Failure> {
+    sources.read().map_err(|configuration::Error(problems)| {
+        let mut failure = Failure::usage("the configuration has mistakes");
+        for problem in problems {
+            failure = match &problem.hint {
+                Some(hint) => failure.cause(format!("{problem}; {hint}")),
+                None => failure.cause(&problem),
+            };
+        }
+        failure
+    })
+}
+
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     let started = Instant::now();
-    let fleet = match (arguments.fleet.as_str(), arguments.engine) {
-        ("builtin", _) => FleetChoice::Builtin,
-        (_, Some(_)) => {
-            return Err(Failure::usage("--engine goes with --fleet builtin only")
-                .hint("a fleet file names its own engines: [engines.here] kind = \"embedded\""));
-        }
-        (file, None) => FleetChoice::File(PathBuf::from(file)),
-    };
+    let sources = arguments.sources.sources(context);
+    let Effective { settings, .. } = read(&sources)?;
     let options = Options {
-        data_dir: context.data_dir(),
-        listen: arguments.listen,
-        fleet,
-        engine: match arguments.engine {
-            Some(Engine::Simulated) => EngineChoice::Simulated,
-            Some(Engine::Embedded) | None => EngineChoice::Embedded,
-        },
+        log: Some(logging::install(&settings.log)),
+        settings,
+        sources,
         shim_command: shim_command()?,
-        pod_network: arguments.pod_network,
         accept_truncated_log: arguments.accept_truncated_log,
     };
-    log_to_stderr();
     let quiet = context.is_quiet() || !io::stderr().is_terminal();
     let served = ensemble_server::serve(options, move |ready| {
         output::line(&format!("ready http://{}", ready.address));
@@ -95,19 +147,6 @@ fn shim_command() -> Result<Vec<OsString>, Failure> {
     let own = std::env::current_exe()
         .map_err(|error| Failure::from_error("could not find this program's own file", &error))?;
     Ok(vec![own.into_os_string(), OsString::from("shim")])
-}
-
-/// Text on a terminal, JSON otherwise; `ENSEMBLE_LOG` filters (`info`, `debug`, `ensemble_engine=debug`).
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("ENSEMBLE_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,libcgroups=error,libcontainer=error"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    // Fails only when a subscriber is installed already, and then there is one.
-    if io::stderr().is_terminal() {
-        let _ = builder.try_init();
-    } else {
-        let _ = builder.json().try_init();
-    }
 }
 
 fn banner(ready: &Ready, started: Instant) {

@@ -1,8 +1,9 @@
 //! A server in this process, and a client that can also do what no client should: sign wrongly, replay, cut off.
 
+use ensemble_server::configuration::Sources;
 use ensemble_server::store::LogStore;
 use ensemble_server::store::sqlite::SqliteStore;
-use ensemble_server::{EngineChoice, Error, FleetChoice, Options, Phase, serve_until};
+use ensemble_server::{EngineChoice, Error, Options, Phase, Settings, serve_until};
 use ensemble_wire::catalog::API_VERSION;
 use ensemble_wire::parameters::{RawParameters, encode_pairs};
 use ensemble_wire::signature::{Key, SignatureVersion, v1, v3};
@@ -29,12 +30,14 @@ pub(crate) struct Server {
 
 pub(crate) fn options(dir: &Path) -> Options {
     Options {
-        data_dir: dir.to_owned(),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        fleet: FleetChoice::Builtin,
-        engine: EngineChoice::Simulated,
+        settings: Settings {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            engine: EngineChoice::Simulated,
+            ..Settings::of(dir)
+        },
+        sources: Sources::defaults(dir),
+        log: None,
         shim_command: Vec::new(),
-        pod_network: "10.80.0.0/16".into(),
         accept_truncated_log: false,
     }
 }
@@ -48,7 +51,7 @@ impl Server {
         options: Options,
         wrap: impl FnOnce(SqliteStore) -> S + Send + 'static,
     ) -> Result<Self, Error> {
-        let data_dir = options.data_dir.clone();
+        let data_dir = options.settings.data_dir.clone();
         let phase = watch::Sender::new(Phase::Serving);
         let (told, ready) = oneshot::channel();
         let on_ready = move |ready: &ensemble_server::Ready| {

@@ -1,5 +1,5 @@
 # One line per target; each does its own set-up. `make` alone lists them.
-.PHONY: help demo test build image lint fmt tidy client-test clean-demo
+.PHONY: help demo test build image docs lint fmt tidy client-test clean-demo
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -12,6 +12,8 @@ build: ## the release binary, target/release/ensemble
 	cargo build --release --package ensemble-cli
 image: ## the example image, target/hello-edge.oci (no network)
 	@scripts/image
+docs: ## docs/reference, from the code
+	cargo run --quiet --package ensemble-cli -- reference docs/reference
 lint: ## format check, and clippy with warnings as errors
 	cargo fmt --all -- --check && cargo clippy --workspace --all-targets -- -D warnings
 fmt: ## format the code

@@ -124,3 +124,48 @@ fn man_renders_each_page_without_a_warning() {
         }
     }
 }
+
+#[test]
+fn the_reference_in_the_tree_is_the_one_that_the_code_makes() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
+
+    stdout(&["reference", dir.path().to_str().expect("a text path")]);
+
+    let (made, kept) = (markdown(dir.path()), markdown(&kept));
+    let stale: Vec<&String> = made.iter().filter(|page| !kept.contains(page)).map(|(name, _)| name).collect();
+    assert!(stale.is_empty(), "run `make docs`: docs/reference is older than the code in {stale:?}");
+    let left: Vec<&String> = kept
+        .iter()
+        .filter(|(name, _)| !made.iter().any(|page| page.0 == *name))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(left.is_empty(), "run `make docs`: no code makes {left:?}");
+}
+
+/// The pages in a directory and in those below it, by name.
+fn markdown(directory: &Path) -> Vec<(String, String)> {
+    let mut pages = Vec::new();
+    for place in [directory.to_owned(), directory.join("actions")] {
+        for entry in fs::read_dir(&place).into_iter().flatten() {
+            let path = entry.expect("an entry can be read").path();
+            if path.is_file() {
+                let name = path.strip_prefix(directory).expect("it lies below").display().to_string();
+                pages.push((name, fs::read_to_string(&path).expect("a page can be read")));
+            }
+        }
+    }
+    pages
+}
+
+#[test]
+fn the_catalog_can_be_read_without_a_server() {
+    let list = stdout(&["api", "list"]);
+    let one: serde_json::Value =
+        serde_json::from_str(&stdout(&["api", "show", "Watch", "-o", "json"])).expect("one JSON document");
+
+    assert!(list.contains("RescaleApplication") && list.contains("ours"), "{list}");
+    assert_eq!(one["ramAction"], "ens:Watch");
+    assert!(stdout(&["api", "show", "RescaleApplication"]).contains("one of: Add, Del"));
+    assert_eq!(ensemble(&["api", "show", "RescaleApplications"]).status.code(), Some(3));
+}

@@ -2,6 +2,9 @@
 //! entry to a request. Knows no entry; those are in `action/`, and `catalog` lists them.
 
 mod check;
+mod json_field;
+
+pub use json_field::JsonField;
 
 /// One action of the API.
 #[derive(Debug)]
@@ -74,6 +77,16 @@ pub struct Parameter {
     pub example: &'static str,
     pub position: Position,
     pub description: &'static str,
+    /// Whose it is; within a published action ours stand behind the published ones.
+    pub origin: Origin,
+    /// What stands in its value, where that is JSON.
+    pub fields: &'static [JsonField],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Published,
+    Ours,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +156,7 @@ pub struct PublishedError {
 }
 
 /// Longest text that is not a JSON document. The whole request is bounded by the gateway.
-const MAX_TEXT_BYTES: usize = 4096;
+pub const MAX_TEXT_BYTES: usize = 4096;
 
 impl Parameter {
     pub const fn text(name: &'static str, example: &'static str) -> Self {
@@ -160,6 +173,8 @@ impl Parameter {
             example,
             position: Position::Query,
             description: "",
+            origin: Origin::Published,
+            fields: &[],
         }
     }
 
@@ -183,6 +198,16 @@ impl Parameter {
 
     pub const fn without(mut self, unbuilt: &'static [&'static str]) -> Self {
         self.unbuilt = unbuilt;
+        self
+    }
+
+    pub const fn ours(mut self) -> Self {
+        self.origin = Origin::Ours;
+        self
+    }
+
+    pub const fn with(mut self, fields: &'static [JsonField]) -> Self {
+        self.fields = fields;
         self
     }
 

@@ -2,6 +2,10 @@
 //! (gateway.md §4.2, ens-api.md §1.1), and the body that carries them.
 //! Must not know why something failed: whoever refuses says so in `Detail` and `Reason`.
 
+mod guide;
+
+pub use guide::Guide;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -92,7 +96,7 @@ impl Code {
     }
 
     /// The published sentence; `%s` and a signature's string to sign are filled in by the constructors below.
-    fn sentence(&self) -> Cow<'static, str> {
+    pub fn sentence(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::MissingCommon(name) => return Cow::Owned(format!("{name} is mandatory for this action.")),
             Self::InvalidField(name) => {
@@ -311,7 +315,7 @@ impl Error {
             recommend: format!("http://{authority}/troubleshoot?q={code}&product=Ens&requestId={request_id}"),
             code,
             detail: self.detail.clone(),
-            reason: self.reason.map(|reason| format!("{reason:?}")),
+            reason: self.reason.map(Reason::as_text),
             extra: self.extra.as_deref().cloned().unwrap_or_default(),
         }
     }

@@ -2,7 +2,7 @@
 //! `decisions.md` §1.7 and §3). Form is checked when it is read, content item by item when it is asked for,
 //! because other refusals come between the two. Which codes exist is the model's to know.
 
-use crate::entry::ValueType;
+use crate::entry::{JsonField, ValueType};
 use crate::error::{Error, Reason};
 use serde_json::{Map, Value};
 
@@ -13,6 +13,32 @@ pub const MAX_COUNT: u32 = 1_000;
 
 /// How the catalog declares a selector, so that its form is checked in its place among the parameters.
 pub(crate) const FORM: ValueType = ValueType::JsonArray { minimum_items: 1, maximum_items: MAX_ITEMS };
+
+/// The fields of an item, as the reference tells them.
+pub(crate) const FIELDS: &[JsonField] = &[
+    JsonField::of(
+        "[].regionCode",
+        "text",
+        r#""cn-shanghai-cmcc""#,
+        "An edge node id, or a district code (`310100`), by RescaleLevel. Absent, empty, `All` and `100000` mean \
+         the whole country.",
+    )
+    .or("All"),
+    JsonField::of(
+        "[].ispCode",
+        "telecom, unicom, cmcc, cbn",
+        r#""cmcc""#,
+        "The carrier. Without one each instance gets the carrier of its node that the application uses least.",
+    )
+    .or("any"),
+    JsonField::of(
+        "[].count",
+        "1 to 1,000",
+        "4",
+        "How many instances, more or fewer; a difference, never a target. A decimal string is taken too.",
+    )
+    .required(),
+];
 
 const ISP_CODES: [&str; 4] = ["telecom", "unicom", "cmcc", "cbn"];
 

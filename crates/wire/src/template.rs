@@ -3,9 +3,11 @@
 //! Whether the instance spec, the districts and the images exist is not known here.
 
 mod field;
+mod fields;
 mod pod_spec;
 mod service_config;
 
+pub use fields::FIELDS;
 pub use pod_spec::{Container, Port};
 
 use crate::error::Error;

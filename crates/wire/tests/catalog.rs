@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ensemble_wire::catalog::{self, ACTIONS};
-use ensemble_wire::entry::{Action, Group, Presence};
+use ensemble_wire::entry::{Action, Group, Origin, Presence};
 use ensemble_wire::parameters::RawParameters;
 use serde_json::Value;
 use std::path::Path;
@@ -33,6 +33,10 @@ fn parameters_are_the_published_ones_in_their_order() {
                 let (is, should) = (&rendered[at]["schema"][member], &parameter["schema"][member]);
                 assert_eq!(is, should, "{} {name} {member}", action.name);
             }
+        }
+        for (at, parameter) in action.parameters.iter().enumerate() {
+            let origin = if at < expected.len() { Origin::Published } else { Origin::Ours };
+            assert_eq!(parameter.origin, origin, "{} {}", action.name, parameter.name);
         }
         for added in &rendered[expected.len()..] {
             assert_eq!(added["schema"]["required"], false, "{} {}", action.name, added["name"]);

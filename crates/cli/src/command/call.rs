@@ -42,8 +42,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
         return if arguments.help { Ok(Exit::Done) } else { Err(Failure::usage("which action?")) };
     };
     if arguments.help {
-        let action = ACTIONS.iter().find(|action| action.name == name).ok_or_else(|| unknown(name))?;
-        output::line(&description(action));
+        output::line(&description(find(name)?));
         return Ok(Exit::Done);
     }
     let mut parameters = Parameters::new();
@@ -73,7 +72,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
 /// Any text; shells are offered the actions of the catalog. What the catalog lacks is refused by the server, whose
 /// catalog may be another.
 #[derive(Clone)]
-struct ActionName;
+pub(super) struct ActionName;
 
 impl TypedValueParser for ActionName {
     type Value = String;
@@ -111,6 +110,12 @@ async fn follow(client: &Client, action: &str, parameters: &Parameters) -> Outco
     }
 }
 
+/// # Errors
+/// The nearest name, where the catalog lacks this one.
+pub(super) fn find(name: &str) -> Result<&'static Action, Failure> {
+    ACTIONS.iter().find(|action| action.name == name).copied().ok_or_else(|| unknown(name))
+}
+
 fn unknown(name: &str) -> Failure {
     let near = ACTIONS
         .iter()
@@ -120,7 +125,7 @@ fn unknown(name: &str) -> Failure {
     let failure = Failure::new(Exit::Refused, format!("no action is called `{name}`"));
     match near {
         Some((_, near)) => failure.hint(format!("did you mean `{near}`?")),
-        None => failure.hint("`ensemble call --help` lists them"),
+        None => failure.hint("`ensemble api list` lists them"),
     }
 }
 
@@ -135,7 +140,8 @@ fn overview() -> String {
     text
 }
 
-fn description(action: &Action) -> String {
+/// What the catalog tells of an action, for a terminal.
+pub(super) fn description(action: &Action) -> String {
     let mut text = format!("{}: {}\n\n{}\n\n", action.name, action.title, action.summary);
     text.push_str(&format!("Usage: ensemble call {}", action.name));
     for parameter in action.parameters.iter().filter(|parameter| parameter.presence == Presence::Required) {

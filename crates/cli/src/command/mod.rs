@@ -1,5 +1,6 @@
 //! The tree of commands: one file each, holding its arguments and what it does.
 
+mod api;
 mod app;
 mod call;
 mod completion;
@@ -13,6 +14,7 @@ mod logs;
 mod man;
 mod operation;
 mod plan;
+mod reference;
 mod rescale;
 mod scaling;
 mod serve;
@@ -43,6 +45,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Fleet(fleet::Command),
     Call(call::Arguments),
+    /// List the actions of the API, and show what one takes and answers
+    #[command(subcommand)]
+    Api(api::Command),
     Env(env::Arguments),
     Doctor(doctor::Arguments),
     /// Read the durable log
@@ -51,6 +56,8 @@ pub(crate) enum Command {
     Dismantle(dismantle::Arguments),
     Completion(completion::Arguments),
     Man(man::Arguments),
+    #[command(hide = true)]
+    Reference(reference::Arguments),
     /// Print the version of the program and of the API
     #[command(after_help = version::EXAMPLES)]
     Version,
@@ -69,12 +76,14 @@ impl Command {
             Self::Operation(command) => operation::run(context, command).await,
             Self::Fleet(command) => fleet::run(context, command).await,
             Self::Call(arguments) => call::run(context, arguments).await,
+            Self::Api(command) => api::run(context, &command),
             Self::Env(arguments) => env::run(context, &arguments),
             Self::Doctor(arguments) => doctor::run(context, arguments).await,
             Self::Log(command) => log::run(context, command).await,
             Self::Dismantle(arguments) => dismantle::run(context, arguments).await,
             Self::Completion(arguments) => completion::run(&arguments),
             Self::Man(arguments) => man::run(context, &arguments),
+            Self::Reference(arguments) => reference::run(context, &arguments),
             Self::Version => version::run(context),
         }
     }

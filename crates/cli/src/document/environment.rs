@@ -1,7 +1,8 @@
-//! The environment variables that the program reads, for the manual and the reference. What reads them is `context`,
-//! `endpoint` and `command::serve`; a test looks for names in the sources that are missing here.
+//! The environment variables that the program reads, for the manual and the reference: those of this table, and those
+//! of the configuration's keys. A test looks for names in the sources that are in neither.
 
 use super::Side;
+use ensemble_server::configuration::{self, keys};
 
 /// A variable, and what it is for.
 #[derive(Debug)]
@@ -36,10 +37,9 @@ pub(crate) const VARIABLES: &[Variable] = &[
         meaning: "The secret that belongs to ENSEMBLE_ACCESS_KEY_ID.",
     },
     Variable {
-        name: "ENSEMBLE_LOG",
+        name: configuration::FILE_VARIABLE,
         sides: &[Side::Server],
-        meaning: "What the server logs: a level, or levels by module (`info`, `debug`, \
-                  `info,ensemble_engine=debug`).",
+        meaning: "The configuration file, where --config names none; else /etc/ensemble/ensemble.toml, if it is there.",
     },
     Variable {
         name: "ALIBABA_CLOUD_ENDPOINT",
@@ -81,9 +81,20 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable { name: "HOME", sides: &[], meaning: "Where ~/.local/share and ~/.aliyun are looked for." },
 ];
 
-/// Those that commands of one side read.
-pub(crate) fn of(side: Side) -> impl Iterator<Item = &'static Variable> {
-    VARIABLES.iter().filter(move |variable| variable.sides.is_empty() || variable.sides.contains(&side))
+/// Those that commands of one side read, each with what it is for.
+pub(crate) fn of(side: Side) -> Vec<(&'static str, &'static str)> {
+    let own = VARIABLES.iter().filter(|variable| variable.sides.is_empty() || variable.sides.contains(&side));
+    let mut all: Vec<_> = own.map(|variable| (variable.name, variable.meaning)).collect();
+    if side == Side::Server {
+        all.extend(of_keys().map(|(name, key)| (name, key.meaning)));
+    }
+    all
+}
+
+/// Those that set a key of the configuration and are not in the table themselves.
+pub(crate) fn of_keys() -> impl Iterator<Item = (&'static str, &'static keys::Key)> {
+    let is_told = |name: &str| VARIABLES.iter().any(|variable| variable.name == name);
+    keys::KEYS.iter().filter_map(|key| Some((key.environment?, key))).filter(move |(name, _)| !is_told(name))
 }
 
 #[cfg(test)]
@@ -100,7 +111,8 @@ mod tests {
         for krate in ["cli", "server", "engine"] {
             for text in sources(&crates.join(krate).join("src")) {
                 for word in text.split('"').filter(|word| is_variable(word)) {
-                    if !VARIABLES.iter().any(|variable| variable.name == word) {
+                    let is_of_a_key = of_keys().any(|(name, _)| name == word);
+                    if !is_of_a_key && !VARIABLES.iter().any(|variable| variable.name == word) {
                         missing.push(word.to_owned());
                     }
                 }

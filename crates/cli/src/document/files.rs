@@ -46,6 +46,11 @@ pub(crate) const FILES: &[File] = &[
         meaning: "Held by the one server that uses the directory; names its process.",
     },
     File {
+        path: "/etc/ensemble/ensemble.toml",
+        sides: &[Side::Server],
+        meaning: "The configuration, unless --config or ENSEMBLE_CONFIG name another.",
+    },
+    File {
         path: "~/.aliyun/config.json",
         sides: &[Side::Client],
         meaning: "Profiles of the aliyun command line; one with an `endpoint` and an access key can be used.",

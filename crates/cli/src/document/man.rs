@@ -45,7 +45,7 @@ fn render(page: &Page, all: &[Page]) -> io::Result<Vec<u8>> {
     remarks(&mut roff, page);
     exit_status(&mut roff);
     let side = page.side();
-    terms(&mut roff, "ENVIRONMENT", environment::of(side).map(|variable| (variable.name, variable.meaning)));
+    terms(&mut roff, "ENVIRONMENT", environment::of(side).into_iter());
     terms(&mut roff, "FILES", files::of(side).map(|file| (file.path, file.meaning)));
     see_also(&mut roff, page, all);
     roff.to_writer(&mut out)?;

@@ -4,6 +4,7 @@
 pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod man;
+pub(crate) mod reference;
 
 /// One command that people call, with the words that call it.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl Page {
     /// Who reads the environment and the files of this command.
     pub(crate) fn side(&self) -> Side {
         match self.words.get(1).map_or("", String::as_str) {
-            "serve" => Side::Server,
+            "serve" | "config" => Side::Server,
             "app" | "rescale" | "plan" | "instances" | "logs" | "watch" | "operation" | "fleet" | "call"
             | "env" => Side::Client,
             _ => Side::Machine,

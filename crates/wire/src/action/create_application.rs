@@ -5,14 +5,14 @@ use super::{BOTH, CLIENT_TOKEN, REQUEST_ID, owned, timeout};
 use crate::entry::{Access, Action, Group, Kind, Member, Parameter, PublishedError, ValueType};
 use crate::error::Error;
 use crate::parameters::Parameters;
-use crate::template::Template;
+use crate::template::{self, Template};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub static ENTRY: Action = Action {
     name: "CreateApplication",
     title: "Create an application",
-    summary: "Creates an edge application from a template, asynchronously where it has resources to begin with.",
+    summary: "Creates an application from a template; where its resourceSelector asks for instances, they are placed at once and start behind the answer.",
     group: Group::Application,
     kind: Kind::Write,
     methods: BOTH,
@@ -20,9 +20,12 @@ pub static ENTRY: Action = Action {
     ram_action: "ens:CreateApplication",
     access: Access::Create,
     parameters: &[
-        Parameter::of("Template", ValueType::JsonObject, TEMPLATE_EXAMPLE).required().about(
-            "The application: its name, its resources, its workloads and where the first instances go.",
-        ),
+        Parameter::of("Template", ValueType::JsonObject, TEMPLATE_EXAMPLE)
+            .required()
+            .about(
+                "The application: its name, its resources, its workloads and where the first instances go.",
+            )
+            .with(template::FIELDS),
         timeout("1800"),
         CLIENT_TOKEN,
     ],

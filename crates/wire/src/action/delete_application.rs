@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub static ENTRY: Action = Action {
     name: "DeleteApplication",
     title: "Delete an application",
-    summary: "Releases all containers and resources of an application asynchronously.",
+    summary: "Releases all instances of an application, and the application with the last of them, asynchronously. Accepted while another operation runs, which it ends.",
     group: Group::Application,
     kind: Kind::Write,
     methods: BOTH,

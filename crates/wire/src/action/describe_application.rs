@@ -23,13 +23,15 @@ pub static ENTRY: Action = Action {
         APP_VERSIONS,
         LEVEL,
         Parameter::of("OutDetailStatParams", ValueType::JsonObject, FLAGS_EXAMPLE)
-            .about("Which parts to show; a part that is not named is shown."),
+            .about("Which parts to show; a part that is not named is shown.")
+            .with(super::FLAGS),
         Parameter::of(
             "ResourceSelector",
             selector::FORM,
             r#"[{"regionCode":"cn-wuxi-telecom_unicom_cmcc-3","ispCode":"telecom","count":2},{"regionCode":"cn-shanghai-cmcc","count":4}]"#,
         )
-        .about("Shows only what matches any item; count says nothing here."),
+        .about("Shows only what matches any item; count says nothing here.")
+        .with(selector::FIELDS),
     ],
     response: &[Member::text("Application", "{\"AppMetaData\":{}}"), REQUEST_ID],
     errors: PublishedError::SIX,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub static ENTRY: Action = Action {
     name: "DescribeDeviceService",
     title: "Describe the instances of an application",
-    summary: "Shows the state of an application and its instances with their devices and addresses, typed.",
+    summary: "Shows the state of an application and its instances with their devices and addresses; needs one of AppId, InstanceId, RegionId and OrderId.",
     group: Group::Device,
     kind: Kind::Read,
     methods: GET,

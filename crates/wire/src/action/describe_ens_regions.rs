@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub static ENTRY: Action = Action {
     name: "DescribeEnsRegions",
     title: "List edge nodes",
-    summary: "Lists the edge nodes that can be used, or shows one.",
+    summary: "Lists the edge nodes that can be used, or shows one. Isps, Districts, Capacity, Used, Instances and Engine of each are ours, beside the published members.",
     group: Group::Region,
     kind: Kind::Read,
     methods: BOTH,

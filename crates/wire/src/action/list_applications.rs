@@ -26,7 +26,8 @@ pub static ENTRY: Action = Action {
         APP_VERSIONS,
         LEVEL,
         Parameter::of("OutAppInfoParams", ValueType::JsonObject, FLAGS_EXAMPLE)
-            .about("Which parts to show; a part that is not named is shown."),
+            .about("Which parts to show; a part that is not named is shown.")
+            .with(super::FLAGS),
         PAGE_NUMBER,
         PAGE_SIZE,
         Parameter::of("MinDate", ValueType::Date, "2022-02-15")

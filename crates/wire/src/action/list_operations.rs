@@ -18,7 +18,7 @@ pub static ENTRY: Action = Action {
     ram_action: "ens:ListOperations",
     access: Access::List,
     parameters: &[
-        super::APP_ID,
+        super::APP_ID.about("Only operations of this application; all of the account by default."),
         Parameter::choice("Status", &["Running", "Succeeded", "Failed", "Canceled", "Superseded"], "Running")
             .about("Only operations of this status."),
         PAGE_NUMBER,

@@ -14,7 +14,7 @@ pub mod plan_rescale_application;
 pub mod rescale_application;
 pub mod watch;
 
-use crate::entry::{Member, Method, Parameter, Schema, ValueType, Width};
+use crate::entry::{JsonField, Member, Method, Parameter, Schema, ValueType, Width};
 use crate::error::Error;
 use crate::parameters::Parameters;
 use serde_json::Value;
@@ -38,16 +38,16 @@ const fn timeout(default: &'static str) -> Parameter {
 
 const CLIENT_TOKEN: Parameter =
     Parameter::of("ClientToken", ValueType::Text { max_bytes: 64 }, "0c593ea1-3bea-11e9-b96b-88e9fe637760")
-        .about(
-            "Makes the write idempotent: the same token with the same parameters gets the same RequestId.",
-        );
+        .about("Makes the write idempotent: the same token with the same parameters gets the same RequestId.")
+        .ours();
 
 const IF_REVISION: Parameter = Parameter::of(
     "IfRevision",
     ValueType::Integer { minimum: 0, maximum: i64::MAX, width: Width::Int64 },
     "7",
 )
-.about("Refuses the write unless the application still has this revision (AppStatus.Revision).");
+.about("Refuses the write unless the application still has this revision (AppStatus.Revision).")
+.ours();
 
 const APP_VERSIONS: Parameter = Parameter::text("AppVersions", "v1,v2")
     .about("Versions to show, separated by commas, or All. The stable version by default.");
@@ -58,6 +58,25 @@ const LEVEL: Parameter =
         .about("The level to aggregate at: country, area, province, city or edge node.");
 
 const FLAGS_EXAMPLE: &str = r#"{"appInfo":true,"detailStat":true,"appVersionStat":true,"districtStat":true,"instanceStat":true,"podCountStat":true}"#;
+
+/// The parts that a flag object names, each `true` unless it says otherwise.
+const FLAGS: &[JsonField] = &[
+    JsonField::of("appInfo", "true, false", "true", "What the application is: metadata and resources.")
+        .or("true"),
+    JsonField::of("detailStat", "true, false", "true", "How it is; false leaves out all that follows.")
+        .or("true"),
+    JsonField::of("appVersionStat", "true, false", "true", "By version; false leaves out all that follows.")
+        .or("true"),
+    JsonField::of(
+        "districtStat",
+        "true, false",
+        "true",
+        "By district and carrier; false leaves out what follows.",
+    )
+    .or("true"),
+    JsonField::of("instanceStat", "true, false", "true", "Each instance with its devices.").or("true"),
+    JsonField::of("podCountStat", "true, false", "true", "Counts of pods.").or("true"),
+];
 
 const PAGE_NUMBER: Parameter =
     Parameter::integer("PageNumber", 1, i32::MAX as i64, "1").about("The page to show, from 1.");

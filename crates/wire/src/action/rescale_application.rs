@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub static ENTRY: Action = Action {
     name: "RescaleApplication",
     title: "Rescale an application",
-    summary: "Adds or releases resources of an application asynchronously, and deploys or releases its containers on them.",
+    summary: "Adds instances to an application, or releases some, asynchronously: their containers start or stop behind the answer.",
     group: Group::Application,
     kind: Kind::Write,
     methods: BOTH,
@@ -36,7 +36,7 @@ pub static ENTRY: Action = Action {
 
 pub(super) const RESCALE_TYPE: Parameter = Parameter::choice("RescaleType", &["Add", "Del"], "Add")
     .required()
-    .about("Add produces new resources, Del releases some.");
+    .about("Add places new instances, Del releases some.");
 
 pub(super) const RESCALE_LEVEL: Parameter = Parameter::choice(
     "RescaleLevel",
@@ -55,17 +55,20 @@ pub(super) const RESOURCE_SELECTOR: Parameter = Parameter::of(
     r#"[{"regionCode":"cn-wuxi-telecom_unicom_cmcc-3","ispCode":"telecom","count":2},{"regionCode":"cn-shanghai-cmcc","count":4}]"#,
 )
 .required()
-.about("The resources to add or release: a JSON array of 1 to 100 items; count is a difference, never a target.");
+.about("The resources to add or release: a JSON array of 1 to 100 items; count is a difference, never a target.")
+.with(selector::FIELDS);
 
 pub(super) const TO_APP_VERSION: Parameter = Parameter::text("ToAppVersion", "v2")
     .about("The version to deploy; the stable version by default. Takes effect for Add only.");
 
 pub(super) const ALLOW_PARTIAL: Parameter = Parameter::of("AllowPartial", ValueType::Flag, "true")
     .or("false")
-    .about("Skips whole items that do not fit instead of refusing the call.");
+    .about("Skips whole items that do not fit instead of refusing the call.")
+    .ours();
 
-const IF_PLAN: Parameter =
-    Parameter::text("IfPlan", "7c1f42ab").about("Executes exactly the plan of this PlanId, or nothing.");
+const IF_PLAN: Parameter = Parameter::text("IfPlan", "7c1f42ab")
+    .about("Executes exactly the plan of this PlanId, or nothing.")
+    .ours();
 
 /// A RescaleApplication whose form is right.
 #[derive(Clone, Debug)]

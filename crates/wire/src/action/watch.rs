@@ -9,7 +9,7 @@ use crate::parameters::Parameters;
 pub static ENTRY: Action = Action {
     name: "Watch",
     title: "Watch an application or operation",
-    summary: "Sends what is, then every change, as server-sent events: operation, instance, application, resync.",
+    summary: "Sends the objects as they are, then every change, as server-sent events: `operation`, `instance`, `application`, and `resync` where `Since` is too old.",
     group: Group::Extension,
     kind: Kind::Stream,
     methods: GET,
@@ -17,9 +17,9 @@ pub static ENTRY: Action = Action {
     ram_action: "ens:Watch",
     access: Access::Get,
     parameters: &[
-        super::APP_ID,
+        super::APP_ID.about("The application to watch; AppId or OperationId is needed, not both."),
         Parameter::text("OperationId", "AAE90880-4970-4D81-A534-A6C0F3631F74")
-            .about("The RequestId of a write; the stream ends with its final event."),
+            .about("The RequestId of a write; the stream ends with the operation's last event."),
         Parameter::of(
             "Since",
             ValueType::Integer { minimum: 0, maximum: i64::MAX, width: Width::Int64 },

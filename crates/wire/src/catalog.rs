@@ -8,7 +8,7 @@ pub use api_docs::api_docs;
 
 use crate::action;
 use crate::entry::{Action, nearest};
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, shown};
 
 /// The API version all actions belong to.
 pub const API_VERSION: &str = "2017-11-10";
@@ -35,7 +35,7 @@ pub static ACTIONS: &[&Action] = &[
 /// `InvalidVersion`, then `InvalidAction.NotFound` (the order of gateway.md §4.2).
 pub fn find(name: &str, version: &str) -> Result<&'static Action, Error> {
     if version != API_VERSION {
-        let detail = format!("The version {version} is not served here; {API_VERSION} is.");
+        let detail = format!("The version {} is not served here; {API_VERSION} is.", shown(version));
         return Err(Error::new(Code::InvalidVersion).with_detail(detail));
     }
     ACTIONS.iter().find(|action| action.name == name).copied().ok_or_else(|| not_found(name))

@@ -297,8 +297,14 @@ impl Group {
     }
 }
 
+/// A name longer than this is no typing mistake, and comparing it would cost more than it helps.
+const LONGEST_NAME: usize = 64;
+
 /// The most similar of `names`, if one is similar enough to be meant.
 pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
     let lower = name.to_lowercase();
     names
         .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))

@@ -242,8 +242,10 @@ impl Error {
 
     /// The application does not exist or is another account's: the same answer, to the letter.
     pub fn unknown_application(app: &str) -> Self {
-        let detail =
-            format!("There is no application {app} in this account; ListApplications shows those there are.");
+        let detail = format!(
+            "There is no application {} in this account; ListApplications shows those there are.",
+            shown(app)
+        );
         Self::interface_error(Reason::UnknownApplication, detail)
     }
 
@@ -264,20 +266,21 @@ impl Error {
     }
 
     pub fn action_not_found(action: &str) -> Self {
-        Self::new(Code::ActionNotFound)
-            .with_detail(format!("There is no action {action} here; names compare with case."))
+        let detail = format!("There is no action {} here; names compare with case.", shown(action));
+        Self::new(Code::ActionNotFound).with_detail(detail)
     }
 
     /// V1 clients compare what follows the one `:` with their own string to sign (gateway.md §4.4).
     pub fn signature_does_not_match_v1(string_to_sign: &str) -> Self {
         let mut error = Self::new(Code::SignatureDoesNotMatch);
         error.message.push_str(" server string to sign is:");
-        error.message.push_str(string_to_sign);
+        error.message.push_str(start(string_to_sign, SIGNED_TEXT_BYTES_AT_MOST));
         error
     }
 
     pub fn signature_does_not_match_v3(string_to_sign: &str, canonical_request: &str) -> Self {
         let mut error = Self::new(Code::SignatureDoesNotMatch);
+        let canonical_request = start(canonical_request, SIGNED_TEXT_BYTES_AT_MOST);
         error.message = format!(
             "Specified signature does not match our calculation. server StringToSign is [{string_to_sign}] \
              server CanonicalRequest is [{canonical_request}]"
@@ -306,6 +309,7 @@ impl Error {
 
     /// The body of the answer. `host` is the Host header as received, scheme and port included.
     pub fn body(&self, request_id: &str, host: &str) -> Body {
+        let host = start(host, HOST_BYTES_AT_MOST);
         let authority = host.split_once("://").map_or(host, |(_, authority)| authority);
         let code = self.code.as_text().into_owned();
         Body {
@@ -327,6 +331,31 @@ pub fn sentence(phrase: &str) -> String {
     let first: String = letters.next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default();
     let stop = if phrase.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{first}{}{stop}", letters.as_str())
+}
+
+/// Signed text that is sent back to somebody who is not known yet: enough for every request line there can be, double
+/// encoding included, and no answer that is many times larger than its request.
+const SIGNED_TEXT_BYTES_AT_MOST: usize = 256 << 10;
+
+/// Longest name of a host, a scheme and a port included.
+const HOST_BYTES_AT_MOST: usize = 280;
+
+/// Keeps an answer short whatever was sent.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 64;
+    match text.char_indices().nth(LONGEST) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    }
+}
+
+/// The start of `text`, cut between two characters.
+fn start(text: &str, bytes_at_most: usize) -> &str {
+    let mut end = bytes_at_most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 fn without_port(authority: &str) -> &str {

@@ -25,6 +25,10 @@ pub fn encode_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
     parts.join("&")
 }
 
+/// Most parameters of one request, the common ones included: everything that looks at them is linear in their number,
+/// and the signature is computed over all of them before anybody is known.
+pub const MAX_PARAMETERS: usize = 1_000;
+
 /// Decoded pairs in the order of the wire; no name twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawParameters(Vec<(String, String)>);
@@ -37,14 +41,17 @@ impl RawParameters {
     /// Reads `name=value&…` as a query or a form body: `+` is a space, `%XX` a byte, a missing `=` an empty value.
     ///
     /// # Errors
-    /// A repeated name (`InvalidParameter.<Name>`), and text that is not UTF-8.
+    /// A repeated name (`InvalidParameter.<Name>`), text that is not UTF-8, more than [`MAX_PARAMETERS`].
     pub fn from_encoded(encoded: &[u8]) -> Result<Self, Error> {
         let mut pairs = Vec::new();
         for piece in encoded.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty()) {
+            if pairs.len() == MAX_PARAMETERS {
+                return Err(too_many());
+            }
             let at = piece.iter().position(|byte| *byte == b'=');
             let (name, value) = at.map_or((piece, &[][..]), |at| (&piece[..at], &piece[at + 1..]));
             let name = decode(name).ok_or_else(|| Error::invalid("a parameter name is not UTF-8"))?;
-            let value = decode(value).ok_or_else(|| Error::invalid_parameter(&name, NOT_UTF8))?;
+            let value = decode(value).ok_or_else(|| Error::invalid_parameter(&as_name(&name), NOT_UTF8))?;
             pairs.push((name, value));
         }
         Self(pairs).without_repetition()
@@ -53,7 +60,8 @@ impl RawParameters {
     /// Reads the members of a JSON object; nested values are kept as JSON text, null counts as absent.
     ///
     /// # Errors
-    /// `InvalidParameter` when the body is not one JSON object, `InvalidParameter.<Name>` for a repeated member.
+    /// `InvalidParameter` when the body is not one JSON object or has more than [`MAX_PARAMETERS`] members,
+    /// `InvalidParameter.<Name>` for a repeated member.
     pub fn from_json_object(body: &[u8]) -> Result<Self, Error> {
         let Members(members) = serde_json::from_slice(body).map_err(|error| match error.classify() {
             Category::Data => Error::invalid("the body is not a JSON object"),
@@ -61,6 +69,9 @@ impl RawParameters {
                 Error::invalid(format!("the body is not JSON ({error})"))
             }
         })?;
+        if members.len() > MAX_PARAMETERS {
+            return Err(too_many());
+        }
         let mut seen = HashSet::with_capacity(members.len());
         if let Some((name, _)) = members.iter().find(|(name, _)| !seen.insert(name.as_str())) {
             return Err(repeated(name));
@@ -76,8 +87,11 @@ impl RawParameters {
     /// Joins two sources, refusing a name that stands in both.
     ///
     /// # Errors
-    /// `InvalidParameter.<Name>` for the name that repeats.
+    /// `InvalidParameter.<Name>` for the name that repeats; `InvalidParameter` when together they are too many.
     pub fn and(mut self, other: Self) -> Result<Self, Error> {
+        if self.0.len() + other.0.len() > MAX_PARAMETERS {
+            return Err(too_many());
+        }
         self.0.extend(other.0);
         self.without_repetition()
     }
@@ -158,7 +172,18 @@ impl<'de> Visitor<'de> for MembersVisitor {
 }
 
 fn repeated(name: &str) -> Error {
-    Error::invalid_parameter(name, "The parameter stands there twice.")
+    Error::invalid_parameter(&as_name(name), "The parameter stands there twice.")
+}
+
+fn too_many() -> Error {
+    Error::invalid(format!("the request has more than {MAX_PARAMETERS} parameters"))
+}
+
+/// What a client made up as a name, fit to stand in an error code: clients branch on it and logs print it.
+fn as_name(text: &str) -> String {
+    const LONGEST: usize = 64;
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    text.chars().take(LONGEST).map(|letter| if fits(letter) { letter } else { '_' }).collect()
 }
 
 const NOT_UTF8: &str = "The value is not UTF-8.";

@@ -3,9 +3,9 @@
 
 use super::{BODY_BYTES_AT_MOST, BodyFault, Received};
 use ensemble_wire::catalog;
-use ensemble_wire::error::{Code, Error};
+use ensemble_wire::error::{Code, Error, shown};
 use ensemble_wire::signature::{self, Claim};
-use hyper::{HeaderMap, header};
+use hyper::{HeaderMap, Version, header};
 use jiff::Timestamp;
 
 /// Names in lower case, values as received.
@@ -45,11 +45,27 @@ pub(super) fn identify(
             return Err(Error::invalid("the body ended early or its framing is broken"));
         }
     }
+    framing(received)?;
     if !catalog::ACTIONS.iter().any(|action| action.path == received.path) && received.path != "/" {
-        let detail = format!("No action is called at {}; all are at /.", received.path);
+        let detail = format!("No action is called at {}; all are at /.", shown(&received.path));
         return Err(Error::new(Code::ActionNotFound).with_detail(detail));
     }
     signature::identify(request, now)
+}
+
+/// What two readers of one request could understand differently: which host was asked (RFC 9112 §3.2), and what the
+/// body is. No published code fits.
+fn framing(received: &Received) -> Result<(), Error> {
+    let hosts = received.headers.get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && received.version == Version::HTTP_11) {
+        return Err(Error::invalid(format!("the request has {hosts} Host headers, not one")));
+    }
+    match received.headers.get(header::CONTENT_ENCODING) {
+        Some(coding) if coding != "identity" => {
+            Err(Error::invalid("the body has a Content-Encoding; bodies are taken as they are"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The Host header as it was sent, with port and, from some clients, a scheme.

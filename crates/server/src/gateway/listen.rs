@@ -154,6 +154,7 @@ async fn answer(
     let body = time::timeout(BODY_WITHIN, read_body(body, waits_for_our_word)).await;
     let received = Received {
         method: parts.method.as_str().to_owned(),
+        version: parts.version,
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers,

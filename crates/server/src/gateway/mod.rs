@@ -19,7 +19,7 @@ use ensemble_wire::error::{Code, Error};
 use ensemble_wire::format::Format;
 use ensemble_wire::signature;
 use futures_util::FutureExt;
-use hyper::{HeaderMap, Response};
+use hyper::{HeaderMap, Response, Version};
 use jiff::Timestamp;
 use nonce::{Limits, NonceTable};
 use std::net::IpAddr;
@@ -34,6 +34,7 @@ pub(crate) const BODY_BYTES_AT_MOST: usize = 1 << 20;
 /// A request as it came off the wire, whole.
 pub(crate) struct Received {
     pub(crate) method: String,
+    pub(crate) version: Version,
     pub(crate) path: String,
     /// What follows `?`, undecoded.
     pub(crate) query: String,

@@ -2,7 +2,7 @@
 //! stand there, a bare array as its element repeated, null as no element, characters that XML 1.0 forbids as U+FFFD.
 
 use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
+use quick_xml::events::{BytesDecl, BytesEnd, BytesRef, BytesStart, BytesText, Event};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::io;
@@ -33,7 +33,13 @@ fn element(writer: &mut Writer<Vec<u8>>, name: &str, value: &Value) -> io::Resul
 
 fn leaf(writer: &mut Writer<Vec<u8>>, name: &str, text: &str) -> io::Result<()> {
     writer.write_event(Event::Start(BytesStart::new(name)))?;
-    writer.write_event(Event::Text(BytesText::new(text)))?;
+    // A parser reads a carriage return as a line feed unless it is written as a reference.
+    for (index, line) in text.split('\r').enumerate() {
+        if index > 0 {
+            writer.write_event(Event::GeneralRef(BytesRef::new("#13")))?;
+        }
+        writer.write_event(Event::Text(BytesText::new(line)))?;
+    }
     writer.write_event(Event::End(BytesEnd::new(name)))
 }
 
@@ -79,6 +85,11 @@ mod tests {
             rendered("A", &json!({ "DeviceIds": ["a", "b"], "Fits": true })),
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><A><DeviceIds>a</DeviceIds><DeviceIds>b</DeviceIds><Fits>true</Fits></A>"
         );
+    }
+
+    #[test]
+    fn a_carriage_return_survives_a_parser() {
+        assert!(rendered("E", &json!({ "M": "a\r\nb\r" })).contains("<M>a&#13;\nb&#13;</M>"));
     }
 
     #[test]

@@ -90,7 +90,8 @@ pub fn identify(request: &Request<'_>, now: Timestamp) -> Result<Claim, Error> {
 /// The format an answer takes when nothing else of the request could be read: it never fails.
 pub fn answer_format(request: &Request<'_>) -> Format {
     let is_v3 = matches!(request.header("authorization"), Ok(Some(value)) if value.starts_with(v3::SCHEME));
-    let form = request.form_body();
+    // V3 takes the format from the query only.
+    let form = if is_v3 { &[] } else { request.form_body() };
     let query = request.raw_query.as_bytes();
     // Raw, since the parameters may be what is wrong.
     let pieces = || query.split(|byte| *byte == b'&').chain(form.split(|byte| *byte == b'&'));

@@ -4,10 +4,11 @@
 
 use super::{Claim, Key, Request, SignatureVersion, common, format_named, stamp_within};
 use super::{from_hex, hex, mac, mac_matches, sha256_hex};
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, shown};
 use crate::parameters::{RawParameters, is_json};
 use jiff::Timestamp;
 use ring::hmac;
+use std::collections::HashSet;
 
 pub(super) const SCHEME: &str = "ACS3-";
 const ALGORITHM: &str = "ACS3-HMAC-SHA256";
@@ -82,7 +83,7 @@ impl<'a> Authorization<'a> {
     fn read(header: &'a str) -> Result<Self, Error> {
         let (algorithm, rest) = header.split_once(' ').unwrap_or((header, ""));
         if algorithm != ALGORITHM {
-            let detail = format!("{algorithm} is not taken here; use {ALGORITHM}.");
+            let detail = format!("{} is not taken here; use {ALGORITHM}.", shown(algorithm));
             return Err(Error::new(Code::InvalidSignatureMethod).with_detail(detail));
         }
         let field = |name: &str| {
@@ -92,11 +93,18 @@ impl<'a> Authorization<'a> {
                 Error::incomplete_signature("", format!("The Authorization header has no {name}."))
             })
         };
-        Ok(Self {
+        let read = Self {
             access_key_id: field("Credential")?,
             signed_headers: field("SignedHeaders")?,
             signature: field("Signature")?,
-        })
+        };
+        let mut seen = HashSet::new();
+        // Each name brings its whole value into what is hashed: a list of repetitions would make gigabytes of it.
+        if let Some(name) = read.names().find(|name| !seen.insert(name.to_ascii_lowercase())) {
+            let detail = format!("SignedHeaders has the header {} twice.", shown(name));
+            return Err(Error::incomplete_signature("", detail));
+        }
+        Ok(read)
     }
 
     fn names(&self) -> impl Iterator<Item = &'a str> {
@@ -117,10 +125,10 @@ fn incomplete(
     };
     let present = request.headers.iter().map(|(name, _)| *name).filter(|name| must_be_signed(name));
     if let Some(name) = ALWAYS_SIGNED.into_iter().chain(present).find(|name| !signed(name)) {
-        return Some(format!("The header {name} must be among the signed ones."));
+        return Some(format!("The header {} must be among the signed ones.", shown(name)));
     }
     if let Some(name) = authorization.names().find(|name| request.header_values(name).next().is_none()) {
-        return Some(format!("The signed header {name} is not there."));
+        return Some(format!("The signed header {} is not there.", shown(name)));
     }
     if content_hash != sha256_hex(request.body) {
         return Some("The hash of the body is not that of x-acs-content-sha256.".into());

@@ -3,6 +3,7 @@
 
 use super::field::{Field, short};
 use crate::error::{Error, Reason};
+use serde_json::Value;
 use std::collections::HashSet;
 
 const POD_FIELDS: [&str; 2] = ["containers", "restartPolicy"];
@@ -139,25 +140,34 @@ fn refuse_unlisted(field: &Field<'_>, listed: &[&'static str]) -> Result<(), Err
     Err(Error::invalid(why).with_reason(Reason::NotSupported))
 }
 
-/// Looks for what is never granted at any depth, so that it is named before anything else is.
+/// Looks for what is never granted at any depth, so that it is named before anything else is. A path is made for what is
+/// found only: made for every value on the way, the paths of a megabyte of nested JSON are gigabytes.
 fn refuse_for_good(spec: &Field<'_>) -> Result<(), Error> {
-    let mut open = vec![spec.clone()];
-    // The value was parsed from a bounded body, and every round takes one of its finitely many parts.
-    while let Some(field) = open.pop() {
-        if let Some(members) = field.value.as_object() {
-            for (key, value) in members {
-                if REFUSED_FOR_GOOD.contains(&key.as_str()) && !value.is_null() {
-                    let why =
-                        format!("{}.{key} is refused: no container gets part of the machine", field.path);
-                    return Err(Error::invalid(why).with_reason(Reason::NotSupported));
-                }
-                open.push(Field { path: format!("{}.{}", field.path, short(key)), value });
+    let Some(steps) = refused_within(spec.value) else { return Ok(()) };
+    let path: String = steps.iter().rev().map(String::as_str).collect();
+    let why = format!("{}{path} is refused: no container gets part of the machine", spec.path);
+    Err(Error::invalid(why).with_reason(Reason::NotSupported))
+}
+
+/// The steps to what is refused, innermost first. Goes as deep as the JSON, which its parser bounds (128 levels).
+fn refused_within(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Object(members) => {
+            let is_refused = |key: &str| REFUSED_FOR_GOOD.contains(&key);
+            if let Some((key, _)) = members.iter().find(|(key, value)| is_refused(key) && !value.is_null()) {
+                return Some(vec![format!(".{key}")]);
             }
-        } else if let Some(items) = field.value.as_array() {
-            for (index, value) in items.iter().enumerate() {
-                open.push(Field { path: format!("{}[{index}]", field.path), value });
-            }
+            members.iter().find_map(|(key, value)| {
+                let mut steps = refused_within(value)?;
+                steps.push(format!(".{}", short(key)));
+                Some(steps)
+            })
         }
+        Value::Array(items) => items.iter().enumerate().find_map(|(index, value)| {
+            let mut steps = refused_within(value)?;
+            steps.push(format!("[{index}]"));
+            Some(steps)
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
-    Ok(())
 }

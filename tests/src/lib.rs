@@ -2,7 +2,9 @@
 //! machine, seen without asking the server. Only the binary and its API are used, nothing of its insides.
 
 pub mod client;
+pub mod forge;
 pub mod machine;
+pub mod raw;
 pub mod server;
 pub mod site;
 

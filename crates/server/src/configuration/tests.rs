@@ -194,3 +194,41 @@ fn names_variables_and_flags_are_used_once() {
     }
     assert!(KEYS.iter().any(|key| key.takes_effect == TakesEffect::AtStart));
 }
+
+/// The file that the package installs.
+fn packaged() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    std::fs::read_to_string(root.join("packaging/ensemble.toml")).unwrap()
+}
+
+/// A line that shows a default: a key or a table, commented out without a blank.
+fn shown(line: &str) -> Option<&str> {
+    line.strip_prefix('#')
+        .filter(|rest| rest.starts_with(|first: char| first.is_ascii_lowercase() || first == '['))
+}
+
+#[test]
+fn the_packaged_file_changes_the_data_directory_and_nothing_else() {
+    let (_directory, sources) = of_file(&packaged());
+
+    let settings = sources.read().unwrap().settings;
+
+    assert_eq!(settings, Settings::of(Path::new("/var/lib/ensemble")));
+}
+
+#[test]
+fn what_the_packaged_file_shows_are_the_defaults_and_every_key() {
+    let text = packaged();
+    let whole: Vec<&str> = text.lines().map(|line| shown(line).unwrap_or(line)).collect();
+    let (_directory, sources) = of_file(&whole.join("\n"));
+
+    let Effective { settings, entries, .. } = sources.read().unwrap();
+
+    for key in KEYS {
+        let entry = entries.iter().find(|entry| entry.key.name == key.name).map(|entry| &entry.origin);
+        assert!(matches!(entry, Some(Origin::File { .. })), "{} is not shown", key.name);
+    }
+    let defaults = Settings::of(Path::new("/var/lib/ensemble"));
+    let examples = Settings { tls: None, registries: defaults.registries.clone(), ..settings };
+    assert_eq!(examples, defaults);
+}

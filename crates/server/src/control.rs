@@ -2,24 +2,28 @@
 //! bounded queues, appends what the loop says, at most one append at a time, and hands on answers, states and wishes.
 //! Must not decide, and must not go on after a failed append.
 
+mod handle;
+
 use crate::clock::Clock;
 use crate::engines::Wishes;
 use crate::high_water::HighWater;
 use crate::store::{self, LogStore};
-use ensemble_model::command::{Accepted, Command};
-use ensemble_model::event::Entry;
+use ensemble_model::command::Accepted;
 use ensemble_model::log::snapshot::Snapshot;
 use ensemble_model::observation::Observation;
 use ensemble_model::refusal::Refusal;
 use ensemble_model::state::State;
 use ensemble_model::step::{ControlLoop, Input, Output};
 use ensemble_model::wanted::Epoch;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
+
+pub(crate) use handle::{Control, Published};
+use handle::{Recent, Submission};
 
 /// Commands that wait to be decided; more are refused as a temporary failure.
 const COMMANDS_AT_MOST: usize = 1_024;
@@ -39,94 +43,6 @@ pub enum Error {
     HighWater(#[from] crate::high_water::Error),
     #[error("the control loop stopped: {reason}")]
     Halted { reason: String },
-}
-
-/// A state and the entry that led to it, durable.
-#[derive(Clone)]
-pub(crate) struct Published {
-    pub(crate) state: Arc<State>,
-    pub(crate) entry: Arc<Entry>,
-}
-
-/// The handle that actions hold: submit commands, read the state, follow what happens.
-#[derive(Clone)]
-pub(crate) struct Control {
-    commands: mpsc::Sender<Submission>,
-    state: watch::Receiver<Arc<State>>,
-    entries: broadcast::Sender<Published>,
-    recent: Arc<Recent>,
-}
-
-/// The last entries, for watchers that come back.
-#[derive(Default)]
-struct Recent(Mutex<VecDeque<Published>>);
-
-/// Why a command was not decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unavailable {
-    #[error("Too many changes wait to be decided; try again in a moment.")]
-    Busy,
-    #[error(
-        "The server is stopping; whether the change was made is not known, so look before you repeat it."
-    )]
-    Stopped,
-}
-
-struct Submission {
-    command: Box<Command>,
-    answer: oneshot::Sender<Result<Accepted, Refusal>>,
-}
-
-impl Control {
-    /// Decides `command` and waits until the decision is durable.
-    pub(crate) async fn submit(&self, command: Command) -> Result<Result<Accepted, Refusal>, Unavailable> {
-        let (answer, answered) = oneshot::channel();
-        let submission = Submission { command: Box::new(command), answer };
-        self.commands.try_send(submission).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Unavailable::Busy,
-            mpsc::error::TrySendError::Closed(_) => Unavailable::Stopped,
-        })?;
-        answered.await.map_err(|_| Unavailable::Stopped)
-    }
-
-    /// The newest durable state.
-    pub(crate) fn state(&self) -> Arc<State> {
-        Arc::clone(&self.state.borrow())
-    }
-
-    /// What becomes durable from here on. Subscribe first and read [`Self::state`] then, and nothing is missed.
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Published> {
-        self.entries.subscribe()
-    }
-
-    /// What became durable after `since`, up to `newest`.
-    ///
-    /// # Errors
-    /// The first sequence that can be told from, when that much is not kept or `since` is yet to come.
-    pub(crate) fn published_since(&self, since: u64, newest: u64) -> Result<Vec<Published>, u64> {
-        let recent = self.recent.lock();
-        let oldest = recent.front().map_or(newest, |published| published.entry.sequence - 1);
-        if since > newest || since < oldest {
-            return Err(oldest);
-        }
-        let missed = |published: &&Published| (since + 1..=newest).contains(&published.entry.sequence);
-        Ok(recent.iter().filter(missed).cloned().collect())
-    }
-}
-
-impl Recent {
-    fn push(&self, published: Published) {
-        let mut recent = self.lock();
-        if recent.len() == ENTRIES_BEHIND_AT_MOST {
-            recent.pop_front();
-        }
-        recent.push_back(published);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Published>> {
-        // A queue is whole between its calls.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 type Appending = Pin<Box<dyn Future<Output = Result<u64, store::Error>> + Send>>;

@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod data_dir;
 pub mod dismantle;
 pub mod engines;
+pub mod fleet;
 mod gateway;
 pub mod high_water;
 mod images;

@@ -2,31 +2,30 @@
 //! engines and control loop, listen; drain on a signal. Containers stay when the server goes.
 //! Must not answer anything before the log is whole and its high-water mark agrees.
 
+mod error;
+mod notes;
+mod recover;
+
 use crate::action::Services;
 use crate::clock::Clock;
 use crate::configuration::Sources;
-use crate::configuration::settings::{EngineChoice, FleetChoice, Settings};
+use crate::configuration::settings::Settings;
 use crate::control::{self, Writer};
-use crate::credentials::{self, Credentials, GivenKey, KeyOrigin};
-use crate::data_dir::{self, DataDir, Freshness};
+use crate::credentials::{Credentials, GivenKey};
+use crate::data_dir::{self, DataDir};
 use crate::engines::{self, Engines, Started};
+use crate::fleet;
 use crate::gateway::Gateway;
 use crate::gateway::listen;
-use crate::high_water::{self, HighWater, OnTruncation};
+use crate::high_water::{HighWater, OnTruncation};
 use crate::logging::LogLevel;
 use crate::signals;
+use crate::store::LogStore;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{self, LogStore};
-use ensemble_model::fleet::{EngineKind, Fleet, builtin, file};
-use ensemble_model::id::EngineName;
-use ensemble_model::log::Fault;
-use ensemble_model::log::recovery::{self, Recovered};
-use ensemble_model::refusal::Refusal;
 use ensemble_model::step::{self, ControlLoop};
 use std::ffi::OsString;
-use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,12 +35,10 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 pub use crate::gateway::listen::Phase;
+pub use error::Error;
 
 /// How long requests may take to say that the server stops, once it cannot go on.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
-
-/// Records read in one go at start.
-const PAGE: u32 = 1_000;
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -68,77 +65,6 @@ pub struct Ready {
     pub data_note: String,
     /// `built-in, 70 edge nodes    engine embedded: real containers on this machine`.
     pub fleet_note: String,
-}
-
-/// Why the server did not start, or stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    DataDir(#[from] data_dir::Error),
-    #[error(transparent)]
-    Credentials(#[from] credentials::Error),
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    #[error("the log in `{path}` cannot be gone on with")]
-    Log {
-        path: PathBuf,
-        #[source]
-        fault: Fault,
-    },
-    #[error(transparent)]
-    HighWater(#[from] high_water::Error),
-    #[error("could not read the fleet file `{path}`")]
-    FleetFile {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("the fleet file `{path}` has mistakes:\n{mistakes}")]
-    Fleet { path: PathBuf, mistakes: String },
-    #[error("the fleet cannot be put in force")]
-    FleetInUse(#[source] Refusal),
-    #[error(transparent)]
-    Engine(#[from] engines::StartError),
-    #[error("could not listen on {address}")]
-    Listen {
-        address: SocketAddr,
-        #[source]
-        source: io::Error,
-    },
-    #[error(transparent)]
-    Control(#[from] control::Error),
-    #[error("could not wait for signals")]
-    Signals(#[source] io::Error),
-}
-
-impl Error {
-    /// What to do about it, where there is something: a command that can be typed.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Engine(engines::StartError::Lacking { missing, .. }) => {
-                let mends = missing.iter().filter_map(|finding| finding.mend.as_deref());
-                let simulated = "`ensemble serve --engine simulated` runs without containers".to_owned();
-                let ways: Vec<String> = mends.map(|mend| format!("`{mend}`")).chain([simulated]).collect();
-                Some(ways.join("; "))
-            }
-            Self::Engine(engines::StartError::Embedded { .. }) => Some(
-                "`ensemble doctor` says what is missing; `ensemble serve --engine simulated` runs everything but \
-                 containers"
-                    .into(),
-            ),
-            Self::Listen { .. } => Some("`--listen 127.0.0.1:0` picks a free port".into()),
-            Self::Fleet { path, .. } => Some(format!("`ensemble fleet check {}`", path.display())),
-            Self::DataDir(_)
-            | Self::Credentials(_)
-            | Self::Store(_)
-            | Self::Log { .. }
-            | Self::HighWater(_)
-            | Self::FleetFile { .. }
-            | Self::FleetInUse(_)
-            | Self::Control(_)
-            | Self::Signals(_) => None,
-        }
-    }
 }
 
 /// Serves until a signal says to stop. `on_ready` is told once requests are answered.
@@ -169,7 +95,7 @@ pub async fn serve_until<S: LogStore>(
     let given = GivenKey::from_environment(|name| std::env::var(name).ok())?;
     let (credentials, origin) =
         Credentials::load_or_create(&data_dir.path().join("credentials.toml"), given.as_ref())?;
-    let fleet = Arc::new(fleet(settings)?);
+    let fleet = Arc::new(fleet::load(settings)?);
     let listener = bind(settings.listen).await?;
     let address =
         listener.local_addr().map_err(|source| Error::Listen { address: settings.listen, source })?;
@@ -177,9 +103,11 @@ pub async fn serve_until<S: LogStore>(
     let store = Arc::new(wrap(sqlite.clone()));
     // Before the log is read: nobody may append behind what is read.
     let epoch = store.fence().await?;
-    let recovered = recover(store.as_ref(), data_dir.path()).await?;
+    let recovered = recover::recover(store.as_ref(), data_dir.path()).await?;
     let mark = data_dir.path().join("high-water");
-    let high_water = HighWater::open(&mark, recovered.state.sequence(), on_truncation(&options))?;
+    let on_truncation =
+        if options.accept_truncated_log { OnTruncation::Accept } else { OnTruncation::Refuse };
+    let high_water = HighWater::open(&mark, recovered.state.sequence(), on_truncation)?;
 
     let clock = Clock::resume(recovered.state.last());
     let mut core = ControlLoop::new(recovered, step::Settings::new(epoch), clock.now());
@@ -202,8 +130,8 @@ pub async fn serve_until<S: LogStore>(
     let ready = Ready {
         address,
         data_dir: data_dir.path().to_owned(),
-        data_note: data_note(data_dir.freshness(), &credentials, origin),
-        fleet_note: fleet_note(&settings.fleet, &fleet),
+        data_note: notes::data_note(data_dir.freshness(), &credentials, origin),
+        fleet_note: notes::fleet_note(&settings.fleet, &fleet),
     };
     let gateway = Arc::new(Gateway::new(credentials, Arc::clone(&services)));
     on_ready(&ready);
@@ -242,81 +170,6 @@ async fn run<S: LogStore>(
     Ok(ended.expect("the writer does not panic, and nobody aborts it")?)
 }
 
-/// Reads snapshot and records, and makes the state of them.
-async fn recover<S: LogStore>(store: &S, data_dir: &Path) -> Result<Recovered, Error> {
-    let snapshot = store.get_snapshot().await?;
-    let mut records = Vec::new();
-    let mut next = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence + 1);
-    loop {
-        let page = store.read_from(next, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        next = last.sequence + 1;
-        records.extend(page.into_iter().map(|record| record.bytes));
-    }
-    recovery::recover(snapshot.as_ref().map(|snapshot| snapshot.bytes.as_slice()), records)
-        .map_err(|fault| Error::Log { path: data_dir.to_owned(), fault })
-}
-
-fn on_truncation(options: &Options) -> OnTruncation {
-    if options.accept_truncated_log { OnTruncation::Accept } else { OnTruncation::Refuse }
-}
-
 async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
-}
-
-fn fleet(settings: &Settings) -> Result<Fleet, Error> {
-    match &settings.fleet {
-        FleetChoice::Builtin => {
-            let (kind, name) = match settings.engine {
-                EngineChoice::Embedded => (EngineKind::Embedded, "embedded"),
-                EngineChoice::Simulated => (EngineKind::Simulated, "simulated"),
-            };
-            Ok(builtin::builtin(kind, EngineName::new(name)))
-        }
-        FleetChoice::File(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| Error::FleetFile { path: path.clone(), source })?;
-            file::parse(&text).map_err(|mistakes| {
-                let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-                Error::Fleet { path: path.clone(), mistakes: mistakes.join("\n") }
-            })
-        }
-    }
-}
-
-fn data_note(freshness: Freshness, credentials: &Credentials, origin: KeyOrigin) -> String {
-    let was = match freshness {
-        Freshness::New => "new; ",
-        Freshness::Known => "",
-    };
-    let from = match origin {
-        KeyOrigin::Kept | KeyOrigin::Generated => "",
-        KeyOrigin::TakenFromEnvironment => " (from the environment)",
-    };
-    format!("{was}access key {}{from} in credentials.toml (0600)", shortened(&credentials.key_id))
-}
-
-/// `LTAI…7Q2x`: enough to tell keys apart.
-fn shortened(key_id: &str) -> String {
-    match (key_id.get(..4), key_id.len().checked_sub(4).and_then(|at| key_id.get(at..))) {
-        (Some(first), Some(last)) if key_id.len() > 8 => format!("{first}…{last}"),
-        _ => key_id.to_owned(),
-    }
-}
-
-fn fleet_note(choice: &FleetChoice, fleet: &Fleet) -> String {
-    let from = match choice {
-        FleetChoice::Builtin => "built-in".to_owned(),
-        FleetChoice::File(path) => path.display().to_string(),
-    };
-    let engines: Vec<String> = fleet
-        .engines
-        .iter()
-        .map(|(name, kind)| match kind {
-            EngineKind::Embedded => format!("engine {name}: real containers on this machine"),
-            EngineKind::Simulated => format!("engine {name}: no containers, everything else is real"),
-        })
-        .collect();
-    format!("{from}, {} edge nodes    {}", fleet.nodes.len(), engines.join("; "))
 }

@@ -1,10 +1,11 @@
 //! What waits together is appended together, and nothing leaves before it is durable, whatever the store does.
 
+use super::handle::Unavailable;
 use super::*;
 use crate::high_water::OnTruncation;
 use crate::store::{Error as StoreError, Record};
 use ensemble_model::application::{ApplicationMeta, Container, ResourceAttribute, Strategy, Workload};
-use ensemble_model::command::{Change, CreateApplication, RequestFacts};
+use ensemble_model::command::{Change, Command, CreateApplication, RequestFacts};
 use ensemble_model::fleet::{EngineKind, builtin};
 use ensemble_model::id::{AccountId, AppId, EngineName, OperationId, SpecName, VersionName};
 use ensemble_model::log::recovery::Recovered;
@@ -14,6 +15,7 @@ use ensemble_model::step::Settings;
 use ensemble_model::time::Now;
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use tokio::sync::Semaphore;
 
 /// Keeps records in memory, and each append waits until it is let through.

@@ -1,0 +1,99 @@
+//! The handle on the writer that actions hold: submit commands, read the durable state, follow what happens.
+//! Must not change anything by itself.
+
+use super::ENTRIES_BEHIND_AT_MOST;
+use ensemble_model::command::{Accepted, Command};
+use ensemble_model::event::Entry;
+use ensemble_model::refusal::Refusal;
+use ensemble_model::state::State;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// A state and the entry that led to it, durable.
+#[derive(Clone)]
+pub(crate) struct Published {
+    pub(crate) state: Arc<State>,
+    pub(crate) entry: Arc<Entry>,
+}
+
+/// The handle that actions hold: submit commands, read the state, follow what happens.
+#[derive(Clone)]
+pub(crate) struct Control {
+    pub(super) commands: mpsc::Sender<Submission>,
+    pub(super) state: watch::Receiver<Arc<State>>,
+    pub(super) entries: broadcast::Sender<Published>,
+    pub(super) recent: Arc<Recent>,
+}
+
+/// The last entries, for watchers that come back.
+#[derive(Default)]
+pub(super) struct Recent(Mutex<VecDeque<Published>>);
+
+/// Why a command was not decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unavailable {
+    #[error("Too many changes wait to be decided; try again in a moment.")]
+    Busy,
+    #[error(
+        "The server is stopping; whether the change was made is not known, so look before you repeat it."
+    )]
+    Stopped,
+}
+
+pub(super) struct Submission {
+    pub(super) command: Box<Command>,
+    pub(super) answer: oneshot::Sender<Result<Accepted, Refusal>>,
+}
+
+impl Control {
+    /// Decides `command` and waits until the decision is durable.
+    pub(crate) async fn submit(&self, command: Command) -> Result<Result<Accepted, Refusal>, Unavailable> {
+        let (answer, answered) = oneshot::channel();
+        let submission = Submission { command: Box::new(command), answer };
+        self.commands.try_send(submission).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Unavailable::Busy,
+            mpsc::error::TrySendError::Closed(_) => Unavailable::Stopped,
+        })?;
+        answered.await.map_err(|_| Unavailable::Stopped)
+    }
+
+    /// The newest durable state.
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state.borrow())
+    }
+
+    /// What becomes durable from here on. Subscribe first and read [`Self::state`] then, and nothing is missed.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Published> {
+        self.entries.subscribe()
+    }
+
+    /// What became durable after `since`, up to `newest`.
+    ///
+    /// # Errors
+    /// The first sequence that can be told from, when that much is not kept or `since` is yet to come.
+    pub(crate) fn published_since(&self, since: u64, newest: u64) -> Result<Vec<Published>, u64> {
+        let recent = self.recent.lock();
+        let oldest = recent.front().map_or(newest, |published| published.entry.sequence - 1);
+        if since > newest || since < oldest {
+            return Err(oldest);
+        }
+        let missed = |published: &&Published| (since + 1..=newest).contains(&published.entry.sequence);
+        Ok(recent.iter().filter(missed).cloned().collect())
+    }
+}
+
+impl Recent {
+    pub(super) fn push(&self, published: Published) {
+        let mut recent = self.lock();
+        if recent.len() == ENTRIES_BEHIND_AT_MOST {
+            recent.pop_front();
+        }
+        recent.push_back(published);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Published>> {
+        // A queue is whole between its calls.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,75 @@
+//! Why a server did not start or stopped by itself, and the command that mends it where there is one.
+
+use crate::{control, credentials, data_dir, engines, fleet, high_water, store};
+use ensemble_model::log::Fault;
+use ensemble_model::refusal::Refusal;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why the server did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    DataDir(#[from] data_dir::Error),
+    #[error(transparent)]
+    Credentials(#[from] credentials::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("the log in `{path}` cannot be gone on with")]
+    Log {
+        path: PathBuf,
+        #[source]
+        fault: Fault,
+    },
+    #[error(transparent)]
+    HighWater(#[from] high_water::Error),
+    #[error(transparent)]
+    Fleet(#[from] fleet::Error),
+    #[error("the fleet cannot be put in force")]
+    FleetInUse(#[source] Refusal),
+    #[error(transparent)]
+    Engine(#[from] engines::StartError),
+    #[error("could not listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Control(#[from] control::Error),
+    #[error("could not wait for signals")]
+    Signals(#[source] io::Error),
+}
+
+impl Error {
+    /// What to do about it, where there is something: a command that can be typed.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Engine(engines::StartError::Lacking { missing, .. }) => {
+                let mends = missing.iter().filter_map(|finding| finding.mend.as_deref());
+                let simulated = "`ensemble serve --engine simulated` runs without containers".to_owned();
+                let ways: Vec<String> = mends.map(|mend| format!("`{mend}`")).chain([simulated]).collect();
+                Some(ways.join("; "))
+            }
+            Self::Engine(engines::StartError::Embedded { .. }) => Some(
+                "`ensemble doctor` says what is missing; `ensemble serve --engine simulated` runs everything but \
+                 containers"
+                    .into(),
+            ),
+            Self::Listen { .. } => Some("`--listen 127.0.0.1:0` picks a free port".into()),
+            Self::Fleet(fleet::Error::Mistakes { path, .. }) => {
+                Some(format!("`ensemble fleet check {}`", path.display()))
+            }
+            Self::DataDir(_)
+            | Self::Credentials(_)
+            | Self::Store(_)
+            | Self::Log { .. }
+            | Self::HighWater(_)
+            | Self::Fleet(fleet::Error::Unreadable { .. })
+            | Self::FleetInUse(_)
+            | Self::Control(_)
+            | Self::Signals(_) => None,
+        }
+    }
+}

@@ -121,6 +121,17 @@ impl Credentials {
     /// When the file is there and is malformed, open to others or of another key than `given`; when it is missing
     /// beside a log, whose applications belong to the account that it named.
     pub fn load_or_create(path: &Path, given: Option<&GivenKey>) -> Result<(Self, KeyOrigin), Error> {
+        match Self::load(path, given)? {
+            Some(kept) => Ok((kept, KeyOrigin::Kept)),
+            None => Self::create(path, given),
+        }
+    }
+
+    /// Reads `path`, if it is there.
+    ///
+    /// # Errors
+    /// As for [`Self::load_or_create`].
+    pub(crate) fn load(path: &Path, given: Option<&GivenKey>) -> Result<Option<Self>, Error> {
         match fs::read_to_string(path) {
             Ok(text) => {
                 let kept = Self::from_file(path, &text)?;
@@ -129,14 +140,14 @@ impl Credentials {
                     Some(given) if !same(&given) => {
                         Err(Error::DifferentKey { path: path.to_owned(), kept: kept.key_id })
                     }
-                    Some(_) | None => Ok((kept, KeyOrigin::Kept)),
+                    Some(_) | None => Ok(Some(kept)),
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if path.with_file_name(data_dir::LOG_FILE).exists() {
                     return Err(Error::Lost { path: path.to_owned() });
                 }
-                Self::create(path, given)
+                Ok(None)
             }
             Err(source) => Err(Error::Io { action: "read", path: path.to_owned(), source }),
         }

@@ -134,17 +134,42 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Refuses a directory that is open to others and not ours; closes one that is ours or empty.
 fn keep_private(path: &Path) -> Result<Freshness, Error> {
-    let failed = |action| move |source| Error::Io { action, path: path.to_owned(), source };
-    let ours = ["lock", "credentials.toml"].iter().any(|name| path.join(name).exists());
-    let mode = fs::metadata(path).map_err(failed("open"))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        let mut entries = fs::read_dir(path).map_err(failed("read"))?;
-        if !ours && entries.next().is_some() {
-            return Err(Error::NotOurs { path: path.to_owned() });
-        }
-        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed("close to others"))?;
+    if refuse_foreign(path)? == Privacy::Open {
+        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(|source| Error::Io {
+            action: "close to others",
+            path: path.to_owned(),
+            source,
+        })?;
     }
-    Ok(if ours { Freshness::Known } else { Freshness::New })
+    Ok(if is_ours(path) { Freshness::Known } else { Freshness::New })
+}
+
+/// Whether others may enter a directory of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Privacy {
+    Closed,
+    Open,
+}
+
+/// Looks at a directory without changing it.
+///
+/// # Errors
+/// [`Error::NotOurs`] for one that is open to others and holds what is not ours.
+pub(crate) fn refuse_foreign(path: &Path) -> Result<Privacy, Error> {
+    let failed = |action| move |source| Error::Io { action, path: path.to_owned(), source };
+    let mode = fs::metadata(path).map_err(failed("open"))?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(Privacy::Closed);
+    }
+    let mut entries = fs::read_dir(path).map_err(failed("read"))?;
+    if !is_ours(path) && entries.next().is_some() {
+        return Err(Error::NotOurs { path: path.to_owned() });
+    }
+    Ok(Privacy::Open)
+}
+
+fn is_ours(path: &Path) -> bool {
+    ["lock", "credentials.toml"].iter().any(|name| path.join(name).exists())
 }
 
 fn holder(lock: &mut File) -> String {

@@ -1,6 +1,7 @@
 //! Pins: which image each reference of a template means, fixed by digest when the version is created
 //! (`decisions.md` §6.3). `oci:` images are taken into the engine's store; a simulated fleet ignores images.
 
+use crate::causes::chain;
 use crate::engines::Engines;
 use ensemble_engine::embedded::image::{Error as ImageError, OciReference};
 use ensemble_model::id::Digest;
@@ -48,15 +49,4 @@ fn refused(path: &str, error: &ImageError) -> Error {
     }
     tracing::warn!("an image could not be taken in: {text}");
     Error::new(Code::CallInterface).with_detail(text)
-}
-
-/// An error with its causes, joined by colons.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod causes;
+pub mod check;
 mod clock;
 pub mod configuration;
 pub mod control;
@@ -22,6 +24,7 @@ mod read_log;
 mod signals;
 pub mod start;
 pub mod store;
+mod tls;
 mod view;
 mod watch;
 

@@ -4,6 +4,7 @@ mod api;
 mod app;
 mod call;
 mod completion;
+mod config;
 mod dismantle;
 mod doctor;
 mod env;
@@ -50,6 +51,9 @@ pub(crate) enum Command {
     Api(api::Command),
     Env(env::Arguments),
     Doctor(doctor::Arguments),
+    /// Show what the configuration says, and where it says so
+    #[command(subcommand)]
+    Config(config::Command),
     /// Read the durable log
     #[command(subcommand)]
     Log(log::Command),
@@ -78,6 +82,7 @@ impl Command {
             Self::Call(arguments) => call::run(context, arguments).await,
             Self::Api(command) => api::run(context, &command),
             Self::Env(arguments) => env::run(context, &arguments),
+            Self::Config(command) => config::run(context, command),
             Self::Doctor(arguments) => doctor::run(context, arguments).await,
             Self::Log(command) => log::run(context, command).await,
             Self::Dismantle(arguments) => dismantle::run(context, arguments).await,

@@ -5,8 +5,10 @@ use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use clap::{Args, ValueEnum};
-use ensemble_server::configuration::{self, Effective, Sources};
+use ensemble_server::check::{self, Checked};
+use ensemble_server::configuration::{self, Effective, Problem, Sources};
 use ensemble_server::{Options, Ready, logging};
+use serde_json::json;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -25,11 +27,17 @@ use std::time::Instant;
 #[command(after_help = "Examples:
   ensemble serve
   ensemble serve --config /etc/ensemble/ensemble.toml
+  ensemble serve --check
   ensemble serve --data-dir /var/lib/ensemble --listen 127.0.0.1:8420 --fleet fleet.toml
   ensemble serve --engine simulated --listen 127.0.0.1:0")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     sources: SourceArguments,
+    /// Check the configuration and the files it names; start and change nothing
+    ///
+    /// Exits 0 when all is sound, 2 when the configuration has mistakes, 1 when something that it names has.
+    #[arg(long)]
+    check: bool,
     /// Start although the log ends before what was answered; what is missing is lost for good
     #[arg(long)]
     accept_truncated_log: bool,
@@ -101,21 +109,45 @@ impl SourceArguments {
 
 /// Reads the configuration; everything that is wrong with it is told at once.
 pub(crate) fn read(sources: &Sources) -> Result<Effective, Failure> {
-    sources.read().map_err(|configuration::Error(problems)| {
-        let mut failure = Failure::usage("the configuration has mistakes");
-        for problem in problems {
-            failure = match &problem.hint {
-                Some(hint) => failure.cause(format!("{problem}; {hint}")),
-                None => failure.cause(&problem),
-            };
-        }
-        failure
+    sources.read().map_err(|configuration::Error(problems)| mistaken(&problems))
+}
+
+fn mistaken(problems: &[Problem]) -> Failure {
+    with_causes(Failure::usage("the configuration has mistakes"), problems)
+}
+
+fn with_causes(failure: Failure, problems: &[Problem]) -> Failure {
+    problems.iter().fold(failure, |failure, problem| match &problem.hint {
+        Some(hint) => failure.cause(format!("{problem}; {hint}")),
+        None => failure.cause(problem),
     })
+}
+
+fn check(context: &Context, sources: &Sources) -> Outcome {
+    match check::check(sources) {
+        Checked::Sound(effective) => {
+            if context.form().is_json() {
+                let file = effective.file.map(|path| path.display().to_string());
+                output::print_document(context.form(), &json!({"sound": true, "file": file}));
+            } else {
+                output::line("configuration is sound");
+            }
+            Ok(Exit::Done)
+        }
+        Checked::Mistaken(problems) => Err(mistaken(&problems)),
+        Checked::Unfit(problems) => {
+            let failure = Failure::new(Exit::Failed, "the server would not start, or not work as configured");
+            Err(with_causes(failure, &problems))
+        }
+    }
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     let started = Instant::now();
     let sources = arguments.sources.sources(context);
+    if arguments.check {
+        return check(context, &sources);
+    }
     let Effective { settings, .. } = read(&sources)?;
     let options = Options {
         log: Some(logging::install(&settings.log)),

@@ -1,5 +1,5 @@
 # One line per target; each does its own set-up. `make` alone lists them.
-.PHONY: help demo test build image docs lint fmt tidy client-test clean-demo
+.PHONY: help demo test build image docs lint fmt tidy client-test clean-demo deb test-debian
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -14,6 +14,8 @@ image: ## the example image, target/hello-edge.oci (no network)
 	@scripts/image
 docs: ## docs/reference, from the code
 	cargo run --quiet --package ensemble-cli -- reference docs/reference
+deb: ## the Debian package, target/debian/ensemble_*.deb
+	@scripts/deb
 lint: ## format check, and clippy with warnings as errors
 	cargo fmt --all -- --check && cargo clippy --workspace --all-targets -- -D warnings
 fmt: ## format the code
@@ -22,5 +24,7 @@ tidy: ## lengths, module heads, forbidden dependencies, dead links
 	cargo test --package ensemble-tests --test tidy
 client-test: ## only the official SDKs against a live server
 	@scripts/client-test
+test-debian: ## the package in a stock Debian 12 under QEMU (ALL=1: also without systemd, and with cgroup version 1)
+	@scripts/test-debian
 clean-demo: ## end the demo's server and containers and remove its data
 	@scripts/demo clean

@@ -27,10 +27,15 @@ impl Client {
     pub(crate) fn new(endpoint: Endpoint) -> Result<Self, Failure> {
         // Fails only when a provider is installed already, and then there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(STREAM_SILENCE)
-            .no_proxy()
+            .no_proxy();
+        if endpoint.url.starts_with("http://") {
+            // Or a machine without the package `ca-certificates` could not be told anything.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder
             .build()
             .map_err(|error| Failure::from_error("could not set up the HTTP client", &error))?;
         Ok(Self { endpoint, http })

@@ -1,11 +1,13 @@
 //! The OCI spec of one container: what it may see, touch and be. Pure: the same description, the same spec.
 //! What only the mounted image can tell (the user) is filled in by the supervisor.
 
+use super::cgroup::{Bounds, CPU_PERIOD_US, GroupView};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
-    Capability, Linux, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxNamespaceBuilder,
-    LinuxNamespaceType, LinuxResources, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder,
-    PosixRlimitType, ProcessBuilder, Spec, SpecBuilder, UserBuilder,
+    Capability, Linux, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxCpuBuilder,
+    LinuxMemoryBuilder, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder, LinuxResources,
+    LinuxResourcesBuilder, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType,
+    ProcessBuilder, Spec, SpecBuilder, UserBuilder,
 };
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -56,6 +58,8 @@ pub struct ContainerSpec {
     pub hostname: String,
     /// Below every hierarchy's root.
     pub group: PathBuf,
+    /// What programs may read of it.
+    pub view: GroupView,
     /// File on this machine → absolute path in the container; read-only there.
     pub files: Vec<(PathBuf, String)>,
     pub own: OwnLimits,
@@ -134,7 +138,7 @@ impl ContainerSpec {
         let namespaces = namespaces.map(|kind| LinuxNamespaceBuilder::default().typ(kind).build());
         LinuxBuilder::default()
             .namespaces(namespaces.into_iter().collect::<Result<Vec<_>, _>>()?)
-            .resources(LinuxResources::default())
+            .resources(resources(self.view)?)
             .cgroups_path(&self.group)
             .masked_paths(MASKED.map(str::to_owned))
             .readonly_paths(READ_ONLY.map(str::to_owned))
@@ -156,12 +160,30 @@ impl ContainerSpec {
             mount("mqueue", "mqueue", "/dev/mqueue", &["nosuid", "noexec", "nodev"])?,
             mount("sysfs", "sysfs", "/sys", &["nosuid", "noexec", "nodev", "ro"])?,
         ];
+        if let GroupView::OwnGroup(_) = self.view {
+            let options = ["nosuid", "noexec", "nodev", "relatime", "ro"];
+            mounts.push(mount("cgroup", "cgroup", "/sys/fs/cgroup", &options)?);
+        }
         for (source, destination) in &self.files {
             let options = ["bind", "ro", "nosuid", "nodev", "noexec"];
             mounts.push(mount_from("bind", source, destination, &options)?);
         }
         Ok(mounts)
     }
+}
+
+/// The limits are the instance's; a container's own group repeats them only where programs read it.
+fn resources(view: GroupView) -> Result<LinuxResources, OciSpecError> {
+    let Bounds { memory_bytes, cpu_quota_us, processes } = match view {
+        GroupView::Nothing => return Ok(LinuxResources::default()),
+        GroupView::OwnGroup(bounds) => bounds,
+    };
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    LinuxResourcesBuilder::default()
+        .memory(LinuxMemoryBuilder::default().limit(signed(memory_bytes)).build()?)
+        .cpu(LinuxCpuBuilder::default().quota(signed(cpu_quota_us)).period(CPU_PERIOD_US).build()?)
+        .pids(LinuxPidsBuilder::default().limit(i64::from(processes)).build()?)
+        .build()
 }
 
 fn mount(kind: &str, source: &str, destination: &str, options: &[&str]) -> Result<Mount, OciSpecError> {
@@ -196,6 +218,7 @@ mod tests {
             working_dir: "/".to_owned(),
             hostname: "shop-web-0".to_owned(),
             group: PathBuf::from("/ensemble-1/i-a/web.0.main"),
+            view: GroupView::Nothing,
             files: vec![(PathBuf::from("/data/hosts"), "/etc/hosts".to_owned())],
             own: OwnLimits { open_files: 20_000, oom_score_adj: -500 },
         }
@@ -225,6 +248,24 @@ mod tests {
         let files = limits.iter().find(|limit| limit.typ() == PosixRlimitType::RlimitNofile).unwrap();
         assert_eq!((files.soft(), files.hard()), (20_000, 20_000));
         assert_eq!(process.oom_score_adj(), Some(0));
+    }
+
+    #[test]
+    fn a_program_reads_its_limits_where_its_group_can_be_shown() {
+        let bounds = Bounds { memory_bytes: 1 << 30, cpu_quota_us: 200_000, processes: 512 };
+        let hidden = container().build().unwrap();
+        let shown = ContainerSpec { view: GroupView::OwnGroup(bounds), ..container() }.build().unwrap();
+
+        let mount = |spec: &Spec| {
+            let mounts = spec.mounts().clone().unwrap();
+            mounts.into_iter().find(|mount| mount.destination() == Path::new("/sys/fs/cgroup"))
+        };
+        assert_eq!(mount(&hidden), None);
+        assert!(mount(&shown).unwrap().options().as_ref().unwrap().contains(&"ro".to_owned()));
+        let resources = shown.linux().as_ref().unwrap().resources().clone().unwrap();
+        assert_eq!(resources.memory().unwrap().limit(), Some(1 << 30));
+        assert_eq!(resources.cpu().as_ref().unwrap().quota(), Some(200_000));
+        assert_eq!(resources.pids().unwrap().limit(), 512);
     }
 
     #[test]

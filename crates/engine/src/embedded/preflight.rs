@@ -3,6 +3,7 @@
 //! proof, in namespaces that end with the thread that made them; must leave nothing behind and change nothing.
 
 mod cgroups;
+mod kernel;
 mod network;
 mod rights;
 mod storage;
@@ -76,6 +77,7 @@ pub fn check(input: &PreflightInput) -> Vec<Finding> {
     let are_there = rights.severity != Severity::Missing;
     let mut findings = vec![rights, rights::check_namespaces(are_there), rights::check_seccomp()];
     findings.push(cgroups::check());
+    findings.extend(kernel::check());
     findings.extend(storage::check(&input.data_dir, are_there));
     findings.extend(network::check(input.pod_network, are_there));
     findings

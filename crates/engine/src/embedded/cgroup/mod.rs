@@ -1,15 +1,20 @@
 //! Control groups: one subtree of ours, `/ensemble-<hash>`, at the root of every hierarchy of this machine (v1,
-//! hybrid or v2), in it a group per instance that holds the spec's limits, and in that one per container.
+//! hybrid or v2), in it a group per instance that holds the spec's limits, and in that one per container. At the
+//! root also under systemd: a unit's own group would bound all containers by the unit's limits, and could not take
+//! the server's process again while containers have groups in it. systemd leaves alone what it did not make.
 //! `hierarchy` finds what the kernel has, `group` kills and removes; this file makes the subtree.
 
+mod bounds;
 pub mod group;
 pub mod hierarchy;
 
+pub(crate) use bounds::processes_for;
 pub use group::ContainerGroup;
 pub use hierarchy::Hierarchies;
 
+use bounds::ProcessBounds;
 use ensemble_model::spec::Resources;
-use hierarchy::Hierarchy;
+use hierarchy::{Hierarchy, Version};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -18,11 +23,8 @@ use std::path::{Path, PathBuf};
 /// The group that the supervisors live in: apart from the control plane's, so that its end is not theirs.
 const SUPERVISORS: &str = "supervisors";
 
-/// Processes and threads that one instance may have at once.
-const PROCESSES_PER_INSTANCE: u32 = 8_192;
-
 /// The period over which a CPU limit is counted, in microseconds.
-const CPU_PERIOD_US: u64 = 100_000;
+pub const CPU_PERIOD_US: u64 = 100_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -64,6 +66,26 @@ pub enum Error {
 pub struct Subtree {
     hierarchies: Hierarchies,
     name: String,
+    processes: ProcessBounds,
+}
+
+/// What the programs of a container can read of the limits that they are under, at `/sys/fs/cgroup`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupView {
+    /// Version 1 has a mount for each controller, and each would cost every start of a container.
+    Nothing,
+    /// The container's own group, which says the same limits as its instance's: runtimes like Java's and Go's take
+    /// the size of their heap and thread pools from there.
+    OwnGroup(Bounds),
+}
+
+/// The limits of an instance, as groups know them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub memory_bytes: u64,
+    /// Microseconds of processor time in a period of [`CPU_PERIOD_US`].
+    pub cpu_quota_us: u64,
+    pub processes: u32,
 }
 
 impl Subtree {
@@ -72,11 +94,15 @@ impl Subtree {
     /// # Errors
     /// No usable hierarchy, or no right to write there.
     pub fn open(hierarchies: Hierarchies, name: &str) -> Result<Self, Error> {
-        let subtree = Self { hierarchies, name: name.to_owned() };
+        let processes = ProcessBounds::read();
+        let subtree = Self { hierarchies, name: name.to_owned(), processes };
         for hierarchy in &subtree.hierarchies.all {
             hierarchy.hand_down(&hierarchy.mount)?;
             let root = hierarchy.mount.join(name);
             hierarchy.make(&root)?;
+            if hierarchy.has("pids") {
+                write_limit(&root.join("pids.max"), &processes.all.to_string(), Need::Must)?;
+            }
             hierarchy.hand_down(&root)?;
             hierarchy.make(&root.join(SUPERVISORS))?;
         }
@@ -88,12 +114,28 @@ impl Subtree {
         for hierarchy in &self.hierarchies.all {
             let path = hierarchy.mount.join(&self.name).join(instance);
             hierarchy.make(&path)?;
-            for limit in limit_files(hierarchy, limits) {
+            for limit in limit_files(hierarchy, self.bounds(limits)) {
                 write_limit(&path.join(limit.file), &limit.content, limit.need)?;
             }
             hierarchy.hand_down(&path)?;
         }
         Ok(())
+    }
+
+    /// What containers of an instance with these limits get to see.
+    pub fn view(&self, limits: Resources) -> GroupView {
+        match self.hierarchies.all.iter().all(|hierarchy| hierarchy.version == Version::Two) {
+            true => GroupView::OwnGroup(self.bounds(limits)),
+            false => GroupView::Nothing,
+        }
+    }
+
+    fn bounds(&self, limits: Resources) -> Bounds {
+        Bounds {
+            memory_bytes: limits.memory_mib.max(1).saturating_mul(1 << 20),
+            cpu_quota_us: u64::from(limits.vcpu.max(1)) * CPU_PERIOD_US,
+            processes: self.processes.instance,
+        }
     }
 
     /// Whether the instance's group is there in every hierarchy.
@@ -161,9 +203,8 @@ struct Limit {
 }
 
 /// What is written into an instance's group of one hierarchy for these limits.
-fn limit_files(hierarchy: &Hierarchy, limits: Resources) -> Vec<Limit> {
-    let quota = u64::from(limits.vcpu.max(1)) * CPU_PERIOD_US;
-    let memory = limits.memory_mib.max(1).saturating_mul(1 << 20);
+fn limit_files(hierarchy: &Hierarchy, bounds: Bounds) -> Vec<Limit> {
+    let Bounds { memory_bytes, cpu_quota_us, processes } = bounds;
     let mut files = Vec::new();
     let mut must = |controller: &str, file: &'static str, content: String| {
         if hierarchy.has(controller) {
@@ -171,20 +212,20 @@ fn limit_files(hierarchy: &Hierarchy, limits: Resources) -> Vec<Limit> {
         }
     };
     match hierarchy.version {
-        hierarchy::Version::One => {
+        Version::One => {
             must("cpu", "cpu.cfs_period_us", CPU_PERIOD_US.to_string());
-            must("cpu", "cpu.cfs_quota_us", quota.to_string());
-            must("memory", "memory.limit_in_bytes", memory.to_string());
-            must("pids", "pids.max", PROCESSES_PER_INSTANCE.to_string());
+            must("cpu", "cpu.cfs_quota_us", cpu_quota_us.to_string());
+            must("memory", "memory.limit_in_bytes", memory_bytes.to_string());
+            must("pids", "pids.max", processes.to_string());
             if hierarchy.has("memory") {
-                let content = memory.to_string();
+                let content = memory_bytes.to_string();
                 files.push(Limit { file: "memory.memsw.limit_in_bytes", content, need: Need::IfThere });
             }
         }
-        hierarchy::Version::Two => {
-            must("cpu", "cpu.max", format!("{quota} {CPU_PERIOD_US}"));
-            must("memory", "memory.max", memory.to_string());
-            must("pids", "pids.max", PROCESSES_PER_INSTANCE.to_string());
+        Version::Two => {
+            must("cpu", "cpu.max", format!("{cpu_quota_us} {CPU_PERIOD_US}"));
+            must("memory", "memory.max", memory_bytes.to_string());
+            must("pids", "pids.max", processes.to_string());
             if hierarchy.has("memory") {
                 files.push(Limit { file: "memory.swap.max", content: "0".to_owned(), need: Need::IfThere });
             }
@@ -204,7 +245,6 @@ fn write_limit(path: &Path, content: &str, need: Need) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hierarchy::Version;
 
     fn hierarchy(version: Version, controllers: &[&str]) -> Hierarchy {
         let controllers = controllers.iter().map(|name| (*name).to_owned()).collect();
@@ -214,8 +254,8 @@ mod tests {
     #[test]
     fn limits_become_the_files_of_each_version() {
         let check = |version, controllers: &[&str], expected: &[(&str, &str)]| {
-            let limits = Resources { vcpu: 2, memory_mib: 4096 };
-            let files = limit_files(&hierarchy(version, controllers), limits);
+            let bounds = Bounds { memory_bytes: 4096 << 20, cpu_quota_us: 200_000, processes: 1_024 };
+            let files = limit_files(&hierarchy(version, controllers), bounds);
             let files: Vec<(&str, &str)> =
                 files.iter().map(|limit| (limit.file, limit.content.as_str())).collect();
             assert_eq!(files, expected);
@@ -226,7 +266,7 @@ mod tests {
             &[
                 ("cpu.max", "200000 100000"),
                 ("memory.max", "4294967296"),
-                ("pids.max", "8192"),
+                ("pids.max", "1024"),
                 ("memory.swap.max", "0"),
             ],
         );
@@ -245,9 +285,27 @@ mod tests {
     }
 
     #[test]
+    fn programs_see_their_limits_where_that_takes_one_mount() {
+        let subtree = |all: Vec<Hierarchy>| Subtree {
+            hierarchies: Hierarchies { all },
+            name: "ensemble-1".to_owned(),
+            processes: ProcessBounds::of(32_768),
+        };
+        let limits = Resources { vcpu: 2, memory_mib: 4096 };
+        let bounds = Bounds { memory_bytes: 4096 << 20, cpu_quota_us: 200_000, processes: 1_024 };
+
+        let on_two = subtree(vec![hierarchy(Version::Two, &["memory"])]).view(limits);
+        let on_hybrid = subtree(vec![hierarchy(Version::One, &["memory"]), hierarchy(Version::Two, &[])]);
+
+        assert_eq!(on_two, GroupView::OwnGroup(bounds));
+        assert_eq!(on_hybrid.view(limits), GroupView::Nothing);
+    }
+
+    #[test]
     fn a_container_lies_in_its_instance_in_our_subtree() {
         let all = vec![hierarchy(Version::Two, &["memory"])];
-        let subtree = Subtree { hierarchies: Hierarchies { all }, name: "ensemble-1".to_owned() };
+        let processes = ProcessBounds::of(32_768);
+        let subtree = Subtree { hierarchies: Hierarchies { all }, name: "ensemble-1".to_owned(), processes };
 
         assert_eq!(subtree.container_path("i-a", "web.0.main"), Path::new("/ensemble-1/i-a/web.0.main"));
         assert_eq!(

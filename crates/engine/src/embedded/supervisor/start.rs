@@ -127,6 +127,7 @@ impl Start {
             working_dir,
             hostname: self.hostname(),
             group: machine.subtree.container_path(&instance, &layout::container_group(&self.container)),
+            view: machine.subtree.view(self.record.template.limits),
             files,
             own: OwnLimits::read(),
         })

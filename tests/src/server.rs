@@ -33,8 +33,17 @@ impl Server {
     /// # Errors
     /// When it ends or says nothing within 30 s; the error holds its log.
     pub fn start(data_dir: &Path, engine: Engine) -> Result<Self> {
+        Self::start_with(data_dir, engine, &[])
+    }
+
+    /// As [`Server::start`], with settings from the environment.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(data_dir: &Path, engine: Engine, environment: &[(&str, &str)]) -> Result<Self> {
         let log = log_of(data_dir);
         let mut process = command(data_dir, engine)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::options().create(true).append(true).open(&log)?)
             .spawn()?;

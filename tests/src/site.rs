@@ -27,6 +27,14 @@ impl Site {
         Ok(site)
     }
 
+    /// A new data directory, and a server on it that has settings in its environment.
+    pub fn start_with(engine: Engine, environment: &[(&str, &str)]) -> Result<Self> {
+        let mut site = Self::empty(engine)?;
+        site.server = Some(Server::start_with(&site.data_dir(), engine, environment)?);
+        site.was_used = true;
+        Ok(site)
+    }
+
     /// A new data directory without a server.
     pub fn empty(engine: Engine) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("ensemble-test-").tempdir()?;

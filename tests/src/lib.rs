@@ -2,10 +2,12 @@
 //! machine, seen without asking the server. Only the binary and its API are used, nothing of its insides.
 
 pub mod client;
-pub mod costly;
 pub mod forge;
+pub mod image;
 pub mod machine;
+pub mod proxy;
 pub mod raw;
+pub mod registry;
 pub mod server;
 pub mod site;
 

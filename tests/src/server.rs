@@ -33,17 +33,16 @@ impl Server {
     /// # Errors
     /// When it ends or says nothing within 30 s; the error holds its log.
     pub fn start(data_dir: &Path, engine: Engine) -> Result<Self> {
-        Self::start_with(data_dir, engine, &[])
+        Self::start_by(command(data_dir, engine), data_dir)
     }
 
-    /// As [`Server::start`], with settings from the environment.
+    /// The same with a command that was given more arguments.
     ///
     /// # Errors
-    /// As [`Server::start`].
-    pub fn start_with(data_dir: &Path, engine: Engine, environment: &[(&str, &str)]) -> Result<Self> {
+    /// As for [`Server::start`].
+    pub fn start_by(mut command: Command, data_dir: &Path) -> Result<Self> {
         let log = log_of(data_dir);
-        let mut process = command(data_dir, engine)
-            .envs(environment.iter().copied())
+        let mut process = command
             .stdout(Stdio::piped())
             .stderr(std::fs::File::options().create(true).append(true).open(&log)?)
             .spawn()?;

@@ -16,6 +16,8 @@ pub struct Site {
     engine: Engine,
     /// Whether a server was ever ready here: before that there is nothing to clean up.
     was_used: bool,
+    /// The configuration file, where there is one.
+    configuration: Option<PathBuf>,
     directory: TempDir,
 }
 
@@ -27,18 +29,20 @@ impl Site {
         Ok(site)
     }
 
-    /// A new data directory, and a server on it that has settings in its environment.
-    pub fn start_with(engine: Engine, environment: &[(&str, &str)]) -> Result<Self> {
-        let mut site = Self::empty(engine)?;
-        site.server = Some(Server::start_with(&site.data_dir(), engine, environment)?);
-        site.was_used = true;
-        Ok(site)
-    }
-
     /// A new data directory without a server.
     pub fn empty(engine: Engine) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("ensemble-test-").tempdir()?;
-        Ok(Self { server: None, engine, was_used: false, directory })
+        Ok(Self { server: None, engine, was_used: false, configuration: None, directory })
+    }
+
+    /// A new data directory, and a server on it with this configuration file.
+    pub fn configured(engine: Engine, configuration: &str) -> Result<Self> {
+        let mut site = Self::empty(engine)?;
+        let path = site.directory.path().join("ensemble.toml");
+        std::fs::write(&path, configuration)?;
+        site.configuration = Some(path);
+        site.restart()?;
+        Ok(site)
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -57,7 +61,11 @@ impl Site {
 
     /// Starts a server on what the last one left.
     pub fn restart(&mut self) -> Result<()> {
-        self.server = Some(Server::start(&self.data_dir(), self.engine)?);
+        let mut command = server::command(&self.data_dir(), self.engine);
+        if let Some(path) = &self.configuration {
+            command.arg("--config").arg(path);
+        }
+        self.server = Some(Server::start_by(command, &self.data_dir())?);
         self.was_used = true;
         Ok(())
     }
@@ -69,13 +77,18 @@ impl Site {
 
     /// Creates an application without instances whose container runs `hello-edge` with these arguments.
     pub async fn create(&self, arguments: &[&str]) -> Result<String> {
+        self.create_of(&format!("oci:{}", server::image().display()), arguments).await
+    }
+
+    /// The same with another image.
+    pub async fn create_of(&self, image: &str, arguments: &[&str]) -> Result<String> {
         let template = json!({
             "appMetaData": {"appName": format!("hello-{}", &uuid::Uuid::new_v4().simple().to_string()[..8])},
             "resourceAttribute": {"instanceSpec": "ens.sn1.tiny"},
             "resourceSelector": [],
             "workload": [{"name": "web", "podSpec": {"containers": [{
                 "name": "web",
-                "image": format!("oci:{}", server::image().display()),
+                "image": image,
                 "args": arguments,
             }]}}],
         });

@@ -8,7 +8,7 @@ use crate::client::{Client, parameter};
 use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::output;
-use crate::words::{minutes, seconds_until};
+use crate::words::{minutes, pulled_percent, seconds_until};
 use bars::Bars;
 use clap::Args;
 use jiff::Timestamp;
@@ -210,7 +210,10 @@ fn node_line(node: &Value) -> (u64, u64, String) {
         .filter(|(state, count)| {
             **count != 0 && !matches!(state.as_str(), "Running" | "Ready" | "Gone" | "Done")
         })
-        .map(|(state, count)| format!("{count} {}", state.to_lowercase()))
+        .map(|(state, count)| match pulled_percent(&node["Pulled"]).filter(|_| state == "Pulling") {
+            Some(percent) => format!("{count} pulling {percent} %"),
+            None => format!("{count} {}", state.to_lowercase()),
+        })
         .collect();
     (
         node["Ready"].as_u64().unwrap_or_default(),
@@ -243,6 +246,15 @@ mod tests {
 
         assert_eq!(skipped(&operation), ["  skipped item 0 (50 asked for): room for 8 of 50"]);
         assert!(skipped(&json!({"Skipped": []})).is_empty());
+    }
+
+    #[test]
+    fn a_node_that_pulls_says_how_far() {
+        let node = json!({"Wanted": 2, "Ready": 1, "States": {"Pulling": 1, "Running": 1},
+            "Pulled": {"Bytes": 62, "TotalBytes": 100}});
+
+        assert_eq!(node_line(&node), (1, 2, "1 pulling 62 %".to_owned()));
+        assert_eq!(node_line(&json!({"Wanted": 1, "Ready": 0, "States": {"Pulling": 1}})).2, "1 pulling");
     }
 
     #[test]

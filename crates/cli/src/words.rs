@@ -1,6 +1,7 @@
 //! Numbers, times and long names as people read them.
 
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
+use serde_json::Value;
 
 /// `1 instance`, `6 instances`.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
@@ -15,6 +16,12 @@ pub(crate) fn age(seconds: i64) -> String {
         seconds @ 3_600..86_400 => format!("{}h", seconds / 3_600),
         seconds => format!("{}d", seconds / 86_400),
     }
+}
+
+/// Whole percent of a `Pulled` payload; nothing where nothing is pulled.
+pub(crate) fn pulled_percent(pulled: &Value) -> Option<u64> {
+    let (bytes, total) = (pulled["Bytes"].as_u64()?, pulled["TotalBytes"].as_u64()?);
+    bytes.saturating_mul(100).checked_div(total).map(|percent| percent.min(100))
 }
 
 /// `4 min 57 s`, `57 s`.
@@ -73,6 +80,17 @@ pub(crate) fn shortened(name: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pull_of_nothing_has_no_percentage() {
+        let percent = |bytes: u64, total: u64| {
+            pulled_percent(&serde_json::json!({"Bytes": bytes, "TotalBytes": total}))
+        };
+
+        assert_eq!(percent(62, 100), Some(62));
+        assert_eq!(percent(0, 0), None);
+        assert_eq!(pulled_percent(&Value::Null), None);
+    }
 
     #[test]
     fn times_of_every_payload_are_read() {

@@ -1,9 +1,12 @@
 //! Every engine there is, as one closed type: the server holds this and never learns which one it drives.
 
 use crate::embedded::EmbeddedEngine;
+use crate::embedded::image::PullProgress;
 use crate::simulated::Simulated;
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
+use ensemble_model::id::Digest;
 use ensemble_model::wanted::Wanted;
+use std::collections::BTreeMap;
 
 pub enum AnyEngine {
     Embedded(EmbeddedEngine),
@@ -15,6 +18,13 @@ impl Engine for AnyEngine {
         match self {
             Self::Embedded(engine) => engine.capabilities(),
             Self::Simulated(engine) => engine.capabilities(),
+        }
+    }
+
+    fn pulls(&self) -> BTreeMap<Digest, PullProgress> {
+        match self {
+            Self::Embedded(engine) => engine.pulls(),
+            Self::Simulated(engine) => engine.pulls(),
         }
     }
 

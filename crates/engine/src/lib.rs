@@ -7,9 +7,11 @@ pub mod embedded;
 pub mod faults;
 pub mod simulated;
 
-use ensemble_model::id::InstanceId;
+use embedded::image::PullProgress;
+use ensemble_model::id::{Digest, InstanceId};
 use ensemble_model::time::WallTime;
 use ensemble_model::wanted::Wanted;
+use std::collections::BTreeMap;
 use std::future::Future;
 
 /// One way of running containers. Level-triggered: told what should be, it makes it so and reports what it sees
@@ -17,6 +19,11 @@ use std::future::Future;
 pub trait Engine: Send + Sync {
     /// What it can do, so that a plan can refuse or estimate instead of failing later.
     fn capabilities(&self) -> Capabilities;
+
+    /// How far images that are being pulled are, by their digest; a look, not a report.
+    fn pulls(&self) -> BTreeMap<Digest, PullProgress> {
+        BTreeMap::new()
+    }
 
     /// Takes over what is wanted and returns at once; the work goes on behind. An older epoch than the last one
     /// is refused.

@@ -4,7 +4,9 @@
 
 use crate::mailbox::Mailbox;
 use ensemble_engine::any::AnyEngine;
-use ensemble_engine::embedded::image::{Error as ImageError, OciReference};
+use ensemble_engine::embedded::image::{
+    Claim, Error as ImageError, OciReference, PullProgress, RegistryError, RegistrySettings,
+};
 use ensemble_engine::embedded::preflight::{self, Finding, PreflightInput, Severity};
 use ensemble_engine::embedded::{self, EmbeddedConfig, EmbeddedEngine};
 use ensemble_engine::simulated::{Simulated, SimulatedOptions};
@@ -39,6 +41,8 @@ pub enum StartError {
         /// What the preflight found missing; not empty.
         missing: Vec<Finding>,
     },
+    #[error(transparent)]
+    Registries(#[from] RegistryError),
     #[error("engine `{engine}` cannot run containers here")]
     Embedded {
         engine: EngineName,
@@ -59,6 +63,7 @@ pub(crate) struct Configuration<'a> {
     pub(crate) pod_network: Ipv4Net,
     /// Which no pod may reach.
     pub(crate) control_port: u16,
+    pub(crate) registries: RegistrySettings,
     pub(crate) epoch: Epoch,
 }
 
@@ -123,23 +128,35 @@ impl Engines {
         })
     }
 
-    /// Takes an image into the store of every engine that runs images, and says which one it is.
+    /// How far images that are being pulled are, by their digest, on all engines.
+    pub(crate) fn pulls(&self) -> BTreeMap<Digest, PullProgress> {
+        self.by_name.values().flat_map(|engine| engine.pulls()).collect()
+    }
+
+    /// Takes an image into the store of every engine that runs images, and says which one it is. It is not pruned for as
+    /// long as the claims are held.
     ///
     /// # Errors
     /// Those of the image; nothing when no engine runs images.
-    pub(crate) async fn import(&self, reference: &OciReference) -> Result<Option<Digest>, ImageError> {
-        let mut pinned = None;
+    pub(crate) async fn import(
+        &self,
+        reference: &OciReference,
+    ) -> Result<(Option<Digest>, Vec<Claim>), ImageError> {
+        let (mut pinned, mut claims) = (None, Vec::new());
         for engine in self.by_name.values() {
             let (engine, reference) = (Arc::clone(engine), reference.clone());
             // Reads and writes whole layers.
             let import = move || match &*engine {
-                AnyEngine::Embedded(engine) => engine.images().import(&reference).map(Some),
+                AnyEngine::Embedded(engine) => engine.images().import_claimed(&reference).map(Some),
                 AnyEngine::Simulated(_) => Ok(None),
             };
             let imported = tokio::task::spawn_blocking(import).await;
-            pinned = imported.expect("an import does not panic")?.or(pinned);
+            if let Some((digest, claim)) = imported.expect("an import does not panic")? {
+                pinned = Some(digest);
+                claims.push(claim);
+            }
         }
-        Ok(pinned)
+        Ok((pinned, claims))
     }
 
     /// Stops converging and reporting; containers stay.
@@ -172,6 +189,7 @@ impl Configuration<'_> {
                 Ok(AnyEngine::Simulated(Simulated::start(name.clone(), options, report)))
             }
             EngineKind::Embedded => {
+                self.registries.check()?;
                 let config = self.embedded(name, report);
                 examine(&config).await?;
                 let opened = EmbeddedEngine::open(config).await;
@@ -192,6 +210,7 @@ impl Configuration<'_> {
             shim_command: self.shim_command.to_vec(),
             pod_network: self.pod_network,
             control_port: Some(self.control_port),
+            registries: self.registries.clone(),
             epoch: self.epoch,
             observations,
         }

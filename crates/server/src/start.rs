@@ -116,6 +116,7 @@ pub async fn serve_until<S: LogStore>(
         data_dir: data_dir.path(),
         shim_command: &options.shim_command,
         pod_network: settings.pod_network,
+        registries: settings.registry_settings(),
         control_port: address.port(),
         epoch,
     };
@@ -135,8 +136,7 @@ pub async fn serve_until<S: LogStore>(
     };
     let gateway = Arc::new(Gateway::new(credentials, Arc::clone(&services)));
     on_ready(&ready);
-    let serving = listen::serve(listener, gateway, settings.limits.clone(), phase.subscribe());
-    let ended = run(serving, writer, &phase).await;
+    let ended = run(listener, gateway, writer, &phase).await;
     services.engines.shut_down().await;
     drop(couriers);
     sqlite.close().await;
@@ -145,7 +145,8 @@ pub async fn serve_until<S: LogStore>(
 
 /// Serves until the listener has drained, or the writer cannot go on; then lets the writer finish.
 async fn run<S: LogStore>(
-    serving: impl Future<Output = ()>,
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
     writer: Writer<S>,
     phase: &watch::Sender<Phase>,
 ) -> Result<(), Error> {
@@ -153,7 +154,7 @@ async fn run<S: LogStore>(
     // In a set, so that it ends with this future however that ends.
     let mut writers = JoinSet::new();
     writers.spawn(writer.run(stopped));
-    let mut serving = pin!(serving);
+    let mut serving = pin!(listen::serve(listener, gateway, phase.subscribe()));
     let writer_ended = tokio::select! {
         ended = writers.join_next() => {
             // Whoever waits for an answer is told that there will be none.

@@ -6,6 +6,7 @@ use crate::control::{Control, Published};
 use crate::gateway::listen::{Phase, reached};
 use crate::view;
 use crate::view::operation::Steps;
+use crate::view::pulls::Pulls;
 use bytes::Bytes;
 use ensemble_model::event::Event;
 use ensemble_model::id::{AppId, InstanceId, OperationId};
@@ -24,6 +25,9 @@ use tokio::time::{self, MissedTickBehavior};
 /// A quiet stream says that it is still there.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 
+/// Pulls are looked at this often; what has not moved is not told.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     Application(AppId),
@@ -34,8 +38,8 @@ pub(crate) enum Subject {
 #[derive(Debug, PartialEq)]
 pub(crate) struct News {
     events: Vec<Shown>,
-    /// Goes with the last event.
-    sequence: u64,
+    /// Goes with the last event; progress, which is in no log, has none.
+    sequence: Option<u64>,
     more: More,
 }
 
@@ -54,12 +58,13 @@ pub(crate) fn stream(
     subject: Subject,
     since: Option<u64>,
     mut phase: watch::Receiver<Phase>,
+    pulls: impl Fn() -> Pulls + Send + Sync + 'static,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
     async_stream::stream! {
         // In this order: what is durable between the two lines is in both, and the second copy is skipped.
         let mut published = control.subscribe();
         let mut seen = control.state();
-        for news in beginning(&control, &seen, &permit, &subject, since) {
+        for news in beginning(&control, &seen, (&permit, &subject), since, &pulls()) {
             yield Ok(frames(&news));
             if news.more == More::Never {
                 return;
@@ -72,6 +77,9 @@ pub(crate) fn stream(
         let mut heartbeat = time::interval(HEARTBEAT_EVERY);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.reset();
+        let mut look = time::interval(PROGRESS_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut known = Pulls::new();
         loop {
             let news = tokio::select! {
                 () = reached(&mut phase, Phase::Draining) => {
@@ -82,12 +90,20 @@ pub(crate) fn stream(
                     yield Ok(Bytes::from_static(payload::HEARTBEAT.as_bytes()));
                     continue;
                 }
+                _ = look.tick() => {
+                    let now = pulls();
+                    if now == known {
+                        continue;
+                    }
+                    known = now;
+                    progress(&control.state(), &permit, &subject, &known)
+                }
                 received = published.recv() => match received {
                     Ok(published) if published.entry.sequence <= seen.sequence() => continue,
-                    Ok(published) => changes(&published, &permit, &subject),
+                    Ok(published) => changes(&published, &permit, &subject, &pulls()),
                     Err(RecvError::Lagged(_)) => {
                         seen = control.state();
-                        Some(resync(&seen, &permit, &subject, seen.sequence()))
+                        Some(resync(&seen, (&permit, &subject), seen.sequence(), &pulls()))
                     }
                     Err(RecvError::Closed) => {
                         yield Ok(closing());
@@ -108,27 +124,27 @@ pub(crate) fn stream(
 fn beginning(
     control: &Control,
     state: &State,
-    permit: &Permit,
-    subject: &Subject,
+    (permit, subject): (&Permit, &Subject),
     since: Option<u64>,
+    pulls: &Pulls,
 ) -> Vec<News> {
-    let Some(since) = since else { return vec![as_they_are(state, permit, subject)] };
+    let Some(since) = since else { return vec![as_they_are(state, permit, subject, pulls)] };
     match control.published_since(since, state.sequence()) {
         Ok(published) => {
-            published.iter().filter_map(|published| changes(published, permit, subject)).collect()
+            published.iter().filter_map(|published| changes(published, permit, subject, pulls)).collect()
         }
-        Err(oldest) => vec![resync(state, permit, subject, oldest)],
+        Err(oldest) => vec![resync(state, (permit, subject), oldest, pulls)],
     }
 }
 
-fn resync(state: &State, permit: &Permit, subject: &Subject, oldest: u64) -> News {
-    let mut news = as_they_are(state, permit, subject);
+fn resync(state: &State, (permit, subject): (&Permit, &Subject), oldest: u64, pulls: &Pulls) -> News {
+    let mut news = as_they_are(state, permit, subject, pulls);
     news.events.insert(0, Shown::Resync(payload::Resync { oldest }));
     news
 }
 
 /// The subject and everything that belongs to it.
-pub(crate) fn as_they_are(state: &State, permit: &Permit, subject: &Subject) -> News {
+pub(crate) fn as_they_are(state: &State, permit: &Permit, subject: &Subject, pulls: &Pulls) -> News {
     let account = state.account(permit);
     let touched = match subject {
         Subject::Application(app) => Touched {
@@ -144,11 +160,16 @@ pub(crate) fn as_they_are(state: &State, permit: &Permit, subject: &Subject) -> 
             operations: BTreeSet::from([id.clone()]),
         },
     };
-    news(account, subject, &touched)
+    news(account, subject, &touched, pulls)
 }
 
 /// What one entry means for the subject; nothing when it is about others.
-pub(crate) fn changes(published: &Published, permit: &Permit, subject: &Subject) -> Option<News> {
+pub(crate) fn changes(
+    published: &Published,
+    permit: &Permit,
+    subject: &Subject,
+    pulls: &Pulls,
+) -> Option<News> {
     let account = published.state.account(permit);
     let mut touched = Touched::default();
     for event in &published.entry.events {
@@ -158,7 +179,19 @@ pub(crate) fn changes(published: &Published, permit: &Permit, subject: &Subject)
     if let Subject::Application(app) = subject {
         concerned |= published.entry.events.contains(&Event::ApplicationDeleted { app: app.clone() });
     }
-    concerned.then(|| news(account, subject, &touched))
+    concerned.then(|| news(account, subject, &touched, pulls))
+}
+
+/// How far pulls are for the subject; nothing when none of its instances waits for one.
+fn progress(state: &State, permit: &Permit, subject: &Subject, pulls: &Pulls) -> Option<News> {
+    let whole = as_they_are(state, permit, subject, pulls);
+    let is_pulling = |event: &Shown| match event {
+        Shown::Instance(instance) => instance.pods.iter().any(|pod| pod.pulled.is_some()),
+        Shown::Operation(operation) => operation.nodes.iter().any(|node| node.pulled.is_some()),
+        Shown::Application(_) | Shown::Resync(_) | Shown::Closing(_) => false,
+    };
+    let events: Vec<Shown> = whole.events.into_iter().filter(is_pulling).collect();
+    (!events.is_empty()).then_some(News { events, sequence: None, more: More::Follows })
 }
 
 /// Objects of which an entry says something.
@@ -229,16 +262,16 @@ impl Touched {
     }
 }
 
-fn news(account: AccountView<'_>, subject: &Subject, touched: &Touched) -> News {
+fn news(account: AccountView<'_>, subject: &Subject, touched: &Touched, pulls: &Pulls) -> News {
     let mut events: Vec<Shown> = touched
         .instances
         .iter()
-        .filter_map(|id| view::event::instance(account, id))
+        .filter_map(|id| view::event::instance(account, id, pulls))
         .map(Shown::Instance)
         .collect();
     for id in &touched.operations {
         if let Some(operation) = account.operation(id) {
-            let shown = view::operation::operation(account, operation, Steps::LeftOut);
+            let shown = view::operation::operation(account, operation, Steps::LeftOut, pulls);
             events.push(Shown::Operation(Box::new(shown)));
         }
     }
@@ -249,7 +282,7 @@ fn news(account: AccountView<'_>, subject: &Subject, touched: &Touched) -> News 
         }));
     }
     let more = follows(account, subject);
-    News { events, sequence: account.state().sequence(), more }
+    News { events, sequence: Some(account.state().sequence()), more }
 }
 
 fn follows(account: AccountView<'_>, subject: &Subject) -> More {
@@ -283,7 +316,7 @@ fn operation_app<'a>(account: AccountView<'a>, id: &OperationId) -> Option<&'a A
 fn frames(news: &News) -> Bytes {
     let last = news.events.len().saturating_sub(1);
     let frame = |(index, event): (usize, &Shown)| {
-        let id = (index == last).then_some(news.sequence);
+        let id = news.sequence.filter(|_| index == last);
         payload::frame(event.name(), &event.data(), id)
     };
     news.events.iter().enumerate().map(frame).collect::<String>().into()

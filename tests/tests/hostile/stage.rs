@@ -93,12 +93,7 @@ impl Case {
 
 impl Stage {
     pub(crate) fn set() -> Self {
-        Self::set_with(&[])
-    }
-
-    /// With settings of the server, as its environment has them.
-    pub(crate) fn set_with(environment: &[(&str, &str)]) -> Self {
-        let site = Site::start_with(Engine::Simulated, environment).unwrap();
+        let site = Site::start(Engine::Simulated).unwrap();
         let key = Key::of(&site.data_dir()).unwrap();
         let address = site.server().url.trim_start_matches("http://").to_owned();
         let mut stage = Self { site, key, address, app_id: String::new() };

@@ -6,7 +6,7 @@ use crate::context::{Context, Outcome};
 use crate::events::Events;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Form, Listing, Row};
-use crate::words::{age, seconds_since, shortened};
+use crate::words::{age, pulled_percent, seconds_since, shortened};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -112,5 +112,8 @@ fn state(instance: &Value, pods: &[Value]) -> String {
     let order = ["Unknown", "Failed", "Stopped", "Pending", "Pulling", "Starting", "Running"];
     let rank = |status: &str| order.iter().position(|known| *known == status).unwrap_or(0);
     let least = pods.iter().filter_map(|pod| pod["Status"].as_str()).min_by_key(|status| rank(status));
-    least.unwrap_or(own).to_owned()
+    let least = least.unwrap_or(own);
+    let pulled =
+        pods.iter().filter(|pod| pod["Status"] == least).find_map(|pod| pulled_percent(&pod["Pulled"]));
+    pulled.map_or_else(|| least.to_owned(), |percent| format!("{least} {percent} %"))
 }

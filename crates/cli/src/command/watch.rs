@@ -7,6 +7,7 @@ use crate::events::{Event, Events};
 use crate::failure::{Exit, Failure};
 use crate::operation_progress::{self, Waiting};
 use crate::output;
+use crate::words::pulled_percent;
 use clap::Args;
 use serde_json::Value;
 use std::time::Duration;
@@ -100,7 +101,12 @@ fn show(context: &Context, event: &Event) {
     let line = match event.kind.as_str() {
         "instance" => {
             let pods = event.data["Pods"].as_array().into_iter().flatten();
-            let states: Vec<&str> = pods.filter_map(|pod| pod["Status"].as_str()).collect();
+            let state = |pod: &Value| {
+                let status = pod["Status"].as_str()?;
+                let percent = pulled_percent(&pod["Pulled"]);
+                Some(percent.map_or_else(|| status.to_owned(), |percent| format!("{status} {percent} %")))
+            };
+            let states: Vec<String> = pods.filter_map(state).collect();
             format!(
                 "{:<28} {:<32} {:<8} {:<10} {}",
                 text("InstanceId"),

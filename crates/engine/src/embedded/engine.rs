@@ -2,7 +2,7 @@
 //! for logs. All work is the supervisor's.
 
 use super::cgroup::{self, Hierarchies, Subtree};
-use super::image::{self, ImageStore};
+use super::image::{self, ImageStore, Images, PullProgress, RegistrySettings};
 use super::kernel;
 use super::layout::{ContainerKey, Layout};
 use super::logs;
@@ -14,13 +14,14 @@ use super::shim::order::LogBounds;
 use super::supervisor::machine::Machine;
 use super::supervisor::program::Program;
 use super::supervisor::watch::Watches;
-use super::supervisor::{Memory, Message, Supervisor, keep};
+use super::supervisor::{Fetches, Memory, Message, Supervisor, keep};
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
-use ensemble_model::id::EngineName;
+use ensemble_model::id::{Digest, EngineName};
 use ensemble_model::observation::Observation;
 use ensemble_model::wanted::{Epoch, Wanted};
 use ipnet::Ipv4Net;
 use ring::digest;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -49,6 +50,7 @@ pub struct EmbeddedConfig {
     pub pod_network: Ipv4Net,
     /// The control plane's own port, which no pod may reach.
     pub control_port: Option<u16>,
+    pub registries: RegistrySettings,
     pub epoch: Epoch,
     pub observations: mpsc::Sender<Observation>,
 }
@@ -104,7 +106,7 @@ impl EmbeddedEngine {
         let subtree = Subtree::open(Hierarchies::find()?, &place.group)?;
         let network = Network::open(place.network(&layout, config.pod_network, config.control_port)).await?;
         let machine = Arc::new(Machine {
-            images: ImageStore::open(&layout.images())?,
+            images: Images::new(ImageStore::open(&layout.images())?, config.registries),
             layout,
             subtree,
             network,
@@ -124,6 +126,8 @@ impl EmbeddedEngine {
             observations: config.observations,
             messages: queue,
             watches: Watches::new(messages.clone()),
+            own: messages.clone(),
+            fetches: Fetches::default(),
             memory,
         };
         let supervisor = tokio::spawn(supervisor.run()).abort_handle();
@@ -132,7 +136,7 @@ impl EmbeddedEngine {
 
     /// The images of this engine, to import into before a version is pinned.
     pub fn images(&self) -> &ImageStore {
-        &self.machine.images
+        self.machine.images.store()
     }
 
     /// What on this machine stands in the way of the pods' traffic, for the operator.
@@ -183,6 +187,10 @@ impl Engine for EmbeddedEngine {
             starts_at_once: self.at_once,
             pods_at_most: PODS_AT_MOST,
         }
+    }
+
+    fn pulls(&self) -> BTreeMap<Digest, PullProgress> {
+        self.machine.images.progress()
     }
 
     async fn converge(&self, wanted: Wanted) -> Result<(), Error> {

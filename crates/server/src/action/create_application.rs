@@ -21,8 +21,11 @@ pub(super) async fn handle(context: &Context, permit: Permit, request: Request) 
         None => {
             let template = request.template()?;
             let pins = images::pin(&context.services.engines, &template.workloads).await?;
-            let change = Change::Create(Box::new(change(template, pins, request.timeout_s)?));
-            context.submit(permit, change, token).await?
+            let digests = pins.digests.clone();
+            let change = Change::Create(Box::new(change(template, digests, request.timeout_s)?));
+            let accepted = context.submit(permit, change, token).await?;
+            drop(pins);
+            accepted
         }
     };
     Ok(Answer::of(&Response { app_id: accepted.app.to_string(), request_id: accepted.operation.to_string() }))

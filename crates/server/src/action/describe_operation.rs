@@ -13,6 +13,7 @@ pub(super) fn handle(context: &Context, permit: &Permit, request: Request) -> Re
     let account = state.account(permit);
     let id = OperationId::new(request.operation_id);
     let operation = account.operation(&id).ok_or_else(|| unknown_operation(&id))?;
-    let operation = view::operation::operation(account, operation, Steps::Shown);
+    let operation =
+        view::operation::operation(account, operation, Steps::Shown, &context.services.engines.pulls());
     Ok(Answer::of(&Response { operation, request_id: context.request_id.clone() }))
 }

@@ -21,13 +21,14 @@ pub(super) fn handle(context: &Context, permit: &Permit, request: &Request) -> R
     }
     found
         .retain(|operation| request.status.as_deref().is_none_or(|asked| asked == operation.status.as_str()));
+    let pulls = context.services.engines.pulls();
     let total_count = found.len();
     let page = request.page.unwrap_or(Page { number: 1, size: total_count });
     Ok(Answer::of(&Response {
         operations: page
             .of(found)
             .into_iter()
-            .map(|found| operation(account, found, Steps::LeftOut))
+            .map(|found| operation(account, found, Steps::LeftOut, &pulls))
             .collect(),
         page_number: page.number,
         page_size: page.size,

@@ -7,6 +7,7 @@ use ensemble_model::id::{AppId, OperationId};
 use ensemble_model::permit::Permit;
 use ensemble_wire::action::watch::{Request, Subject as Asked};
 use ensemble_wire::error::Error;
+use std::sync::Arc;
 
 pub(super) async fn handle(context: &Context, permit: Permit, request: Request) -> Result<Answer, Error> {
     let state = context.state();
@@ -24,6 +25,11 @@ pub(super) async fn handle(context: &Context, permit: Permit, request: Request) 
         }
     };
     let services = &context.services;
-    let events = stream(services.control.clone(), permit, subject, request.since, services.phase.clone());
+    let pulls = {
+        let services = Arc::clone(services);
+        move || services.engines.pulls()
+    };
+    let (control, phase) = (services.control.clone(), services.phase.clone());
+    let events = stream(control, permit, subject, request.since, phase, pulls);
     Ok(Answer::Events(Box::pin(events)))
 }

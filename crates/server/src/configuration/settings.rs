@@ -2,6 +2,7 @@
 //! as far as text can be checked; what needs a look at the machine is `check`'s.
 
 use super::{Fault, Given, value};
+use ensemble_engine::embedded::image;
 use ensemble_model::suggestion::{nearest, quoted};
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
@@ -115,6 +116,18 @@ impl Settings {
                 body_within: Duration::from_secs(30),
                 idle_within: Duration::from_secs(75),
             },
+        }
+    }
+}
+
+impl Settings {
+    /// What the engine is told of registries.
+    pub(crate) fn registry_settings(&self) -> image::RegistrySettings {
+        let credentials = self.registries.iter();
+        let credentials = credentials.map(|(registry, given)| (registry.clone(), given.credentials.clone()));
+        image::RegistrySettings {
+            plain_http: self.images.plain_http.clone(),
+            credentials: credentials.collect(),
         }
     }
 }

@@ -3,8 +3,6 @@
 //! Must not know what an action does; that is `action`'s.
 
 mod authorize;
-mod body;
-mod connections;
 mod identify;
 pub(crate) mod listen;
 mod nonce;
@@ -14,6 +12,7 @@ mod verify;
 use crate::action::{self, Answer, Context, Services};
 use crate::credentials::Credentials;
 use axum::body::Body;
+use bytes::Bytes;
 use ensemble_wire::catalog;
 use ensemble_wire::entry::Action;
 use ensemble_wire::error::{Code, Error};
@@ -26,8 +25,11 @@ use nonce::{Limits, NonceTable};
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tracing::Instrument;
+
+/// Largest body that is read; the rest of a larger one is not kept.
+pub(crate) const BODY_BYTES_AT_MOST: usize = 1 << 20;
 
 /// A request as it came off the wire, whole.
 pub(crate) struct Received {
@@ -37,7 +39,7 @@ pub(crate) struct Received {
     /// What follows `?`, undecoded.
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Result<body::Whole, BodyFault>,
+    pub(crate) body: Result<Bytes, BodyFault>,
     pub(crate) peer: IpAddr,
 }
 
@@ -45,11 +47,7 @@ pub(crate) struct Received {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyFault {
     TooLarge,
-    TooSlow {
-        within: Duration,
-    },
-    /// Too many large ones at once.
-    NoRoom,
+    TooSlow,
     /// The client went away, or broke the framing.
     Broken,
 }
@@ -133,8 +131,6 @@ impl Gateway {
             nonce: verify::nonce_of(&claim),
             parameters: parameters.to_value(),
         };
-        // The signed text of a large request is several times its size, and the wait for a durable answer is long.
-        drop(claim);
         action::call(context, permit, &parameters).await
     }
 }

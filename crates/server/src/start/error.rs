@@ -61,6 +61,8 @@ impl Error {
             Self::Fleet(fleet::Error::Mistakes { path, .. }) => {
                 Some(format!("`ensemble fleet check {}`", path.display()))
             }
+            // Its own sentence says it.
+            Self::Engine(engines::StartError::Registries(_)) => None,
             Self::DataDir(_)
             | Self::Credentials(_)
             | Self::Store(_)

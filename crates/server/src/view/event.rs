@@ -1,9 +1,10 @@
 //! What Watch says of an application and an instance (`decisions.md` §5).
 
+use super::pulls::{self, Pulls};
 use super::{shown_status, status_text};
 use ensemble_model::application::Application;
 use ensemble_model::id::{AppId, InstanceId};
-use ensemble_model::instance::{Instance, InstanceStatus, Pod};
+use ensemble_model::instance::{Instance, InstanceStatus, Pod, PodStatus};
 use ensemble_model::state::AccountView;
 use ensemble_wire::payload::event as payload;
 use ensemble_wire::time::spaced;
@@ -38,10 +39,14 @@ pub(crate) fn gone_application(app: &AppId) -> payload::Application {
 }
 
 /// An instance as it is, or as it was when it went; nothing for one that was never the account's.
-pub(crate) fn instance(account: AccountView<'_>, id: &InstanceId) -> Option<payload::Instance> {
+pub(crate) fn instance(
+    account: AccountView<'_>,
+    id: &InstanceId,
+    pulls: &Pulls,
+) -> Option<payload::Instance> {
     if let Some(instance) = account.instance(id) {
         let name = account.application(&instance.app).map_or("", |application| &application.meta.name);
-        return Some(shown(instance, instance.status().as_str(), pods(instance, name)));
+        return Some(shown(instance, instance.status().as_str(), pods(account, instance, name, pulls)));
     }
     let gone = account.gone(id)?;
     Some(shown(&gone.instance, "Gone", Vec::new()))
@@ -60,7 +65,7 @@ fn shown(instance: &Instance, status: &str, pods: Vec<payload::Pod>) -> payload:
     }
 }
 
-fn pods(instance: &Instance, app_name: &str) -> Vec<payload::Pod> {
+fn pods(account: AccountView<'_>, instance: &Instance, app_name: &str, pulls: &Pulls) -> Vec<payload::Pod> {
     let shown = |pod: &Pod| payload::Pod {
         name: instance.device_name(app_name, &pod.workload, pod.index),
         workload: pod.workload.clone(),
@@ -69,6 +74,10 @@ fn pods(instance: &Instance, app_name: &str) -> Vec<payload::Pod> {
         address: pod.address.map(|address| address.to_string()),
         restarts: pod.restarts,
         message: pod.message.clone(),
+        pulled: match shown_status(instance, pod) {
+            PodStatus::Pulling => pulls::progress(pulls, pulls::images(account, instance, pod)),
+            _ => None,
+        },
     };
     instance.pods.iter().map(shown).collect()
 }

@@ -8,6 +8,7 @@ mod district;
 pub(crate) mod event;
 pub(crate) mod operation;
 pub(crate) mod plan;
+pub(crate) mod pulls;
 mod selection;
 #[cfg(test)]
 mod tests;

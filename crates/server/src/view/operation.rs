@@ -1,12 +1,14 @@
 //! `Operation` as DescribeOperation, ListOperations and Watch show it (`decisions.md` §5).
 
+use super::pulls::{self, Pulls};
+use ensemble_model::id::Digest;
 use ensemble_model::instance::{Instance, PodStatus};
 use ensemble_model::operation::{Operation, OperationKind, Subject, Target, TargetState};
 use ensemble_model::state::AccountView;
 use ensemble_model::time::WallTime;
 use ensemble_wire::payload::operation as payload;
 use ensemble_wire::time::iso;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether an operation is shown with its history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +17,12 @@ pub(crate) enum Steps {
     LeftOut,
 }
 
-pub(crate) fn operation(account: AccountView<'_>, operation: &Operation, steps: Steps) -> payload::Operation {
+pub(crate) fn operation(
+    account: AccountView<'_>,
+    operation: &Operation,
+    steps: Steps,
+    pulls: &Pulls,
+) -> payload::Operation {
     let Subject::Application(app) = &operation.subject;
     payload::Operation {
         operation_id: operation.id.to_string(),
@@ -31,7 +38,7 @@ pub(crate) fn operation(account: AccountView<'_>, operation: &Operation, steps: 
         wanted: operation.wanted(),
         ready: operation.done(),
         skipped: operation.skipped.iter().map(skipped).collect(),
-        nodes: nodes(account, operation),
+        nodes: nodes(account, operation, pulls),
         steps: match steps {
             Steps::Shown => Some(operation.steps.iter().map(step).collect()),
             Steps::LeftOut => None,
@@ -49,8 +56,9 @@ fn rescale_type(kind: OperationKind) -> Option<String> {
 }
 
 /// One entry per edge node and carrier, in the order they were planned.
-fn nodes(account: AccountView<'_>, operation: &Operation) -> Vec<payload::Node> {
+fn nodes(account: AccountView<'_>, operation: &Operation, pulls: &Pulls) -> Vec<payload::Node> {
     let mut nodes: Vec<payload::Node> = Vec::new();
+    let mut waiting: Vec<BTreeSet<&Digest>> = Vec::new();
     let mut places = BTreeMap::new();
     for target in &operation.targets {
         let place = *places.entry((&target.node, &target.isp)).or_insert_with(|| {
@@ -60,13 +68,22 @@ fn nodes(account: AccountView<'_>, operation: &Operation) -> Vec<payload::Node> 
                 wanted: 0,
                 ready: 0,
                 states: BTreeMap::new(),
+                pulled: None,
             });
+            waiting.push(BTreeSet::new());
             nodes.len() - 1
         });
         let node = &mut nodes[place];
         node.wanted += 1;
         node.ready += usize::from(target.state == TargetState::Done);
         *node.states.entry(state(account, operation.kind, target).to_owned()).or_default() += 1;
+        if let Some(instance) = account.instance(&target.instance).filter(|_| !pulls.is_empty()) {
+            let pulling = instance.pods.iter().filter(|pod| pod.status == PodStatus::Pulling);
+            waiting[place].extend(pulling.flat_map(|pod| pulls::images(account, instance, pod)));
+        }
+    }
+    for (node, images) in nodes.iter_mut().zip(waiting) {
+        node.pulled = pulls::progress(pulls, images);
     }
     nodes
 }

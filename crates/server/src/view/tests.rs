@@ -3,6 +3,7 @@
 use super::Selection;
 use super::application::{Frame, described, listed};
 use super::operation::{Steps, operation};
+use super::pulls::Pulls;
 use ensemble_model::application::{ApplicationMeta, Container, ResourceAttribute, Strategy, Workload};
 use ensemble_model::event::{
     AcceptedOperation, Entry, Event, NewApplication, PlannedInstance, PlannedPlacement, ReleaseCause,
@@ -333,7 +334,7 @@ fn an_operation_counts_by_node_and_says_how_its_instances_are() {
     let account = state.account(&permit);
     let found = account.operation(&OperationId::new(OPERATION)).unwrap();
 
-    insta::assert_json_snapshot!(operation(account, found, Steps::Shown));
+    insta::assert_json_snapshot!(operation(account, found, Steps::Shown, &Pulls::new()));
 }
 
 #[test]

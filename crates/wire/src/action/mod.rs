@@ -114,6 +114,10 @@ const NODE: &[Member] = &[
     Member::integer("Wanted", "4"),
     Member::integer("Ready", "3"),
     Member::object("States", &[Member::integer("Running", "3"), Member::integer("Pulling", "1")]),
+    Member::object(
+        "Pulled",
+        &[Member::integer("Bytes", "6501171"), Member::integer("TotalBytes", "10485760")],
+    ),
 ];
 
 const STEP: &[Member] = &[Member::text("At", "2026-03-27T08:00:00Z"), Member::text("Text", "accepted")];

@@ -1,6 +1,6 @@
 //! Server-sent events of Watch (`decisions.md` §5): what each `event` carries, and the frame it travels in.
 
-use super::operation::Operation;
+use super::operation::{Operation, Pulled};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
@@ -44,6 +44,9 @@ pub struct Pod {
     pub restarts: u32,
     /// Last exit or cause; empty when all is well.
     pub message: String,
+    /// How far its images are; absent when none is being pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulled: Option<Pulled>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

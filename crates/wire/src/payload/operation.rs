@@ -53,6 +53,17 @@ pub struct Node {
     pub ready: usize,
     /// How many instances are how: `{"Pulling":1,"Running":2}`.
     pub states: BTreeMap<String, usize>,
+    /// How far the images are that instances here wait for; absent when none is being pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulled: Option<Pulled>,
+}
+
+/// Progress of a pull.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Pulled {
+    pub bytes: u64,
+    pub total_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

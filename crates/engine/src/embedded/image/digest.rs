@@ -26,7 +26,7 @@ pub(super) fn of(bytes: &[u8]) -> Digest {
     finish(context)
 }
 
-fn finish(context: Context) -> Digest {
+pub(super) fn finish(context: Context) -> Digest {
     let mut text = String::from(PREFIX);
     for byte in context.finish().as_ref() {
         text.push(char::from_digit(u32::from(byte >> 4), 16).expect("four bits are a hex digit"));

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 use ensemble_model::id::Digest;
 
-use super::layer;
+use super::{registry, stream};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("`{text}` is not an image reference: {reason}")]
     Reference { text: String, reason: &'static str },
-    #[error("image `{text}` is a registry reference, and pulls are not built yet; use `oci:PATH[:TAG]`")]
-    Registry { text: String },
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     #[error("there is no `{path}`")]
     NoSuchPath { path: PathBuf },
     #[error("`{path}` is no OCI image: {reason}")]
@@ -34,12 +34,16 @@ pub enum Error {
     Layer {
         digest: Digest,
         #[source]
-        source: layer::Error,
+        source: stream::Error,
     },
     #[error("the image cannot run as `{user}`: {reason}")]
     User { user: String, reason: &'static str },
     #[error("image `{digest}` is not in the store")]
     NotInStore { digest: Digest },
+    #[error("image `{image}` is no longer what the version was pinned to, `{pin}`")]
+    Repinned { image: String, pin: Digest },
+    #[error("the archive could not be written")]
+    Export(#[source] io::Error),
     #[error("could not read `{path}`")]
     Read {
         path: PathBuf,
@@ -60,7 +64,6 @@ impl Error {
     pub fn is_hopeless(&self) -> bool {
         match self {
             Self::Reference { .. }
-            | Self::Registry { .. }
             | Self::NoSuchPath { .. }
             | Self::NotAnImage { .. }
             | Self::TagNeeded { .. }
@@ -70,9 +73,11 @@ impl Error {
             | Self::Damaged { .. }
             | Self::Refused { .. }
             | Self::User { .. }
+            | Self::Repinned { .. }
             | Self::NotInStore { .. } => true,
+            Self::Registry(error) => error.is_hopeless(),
             Self::Layer { source, .. } => source.is_hopeless(),
-            Self::Read { .. } | Self::Write { .. } => false,
+            Self::Read { .. } | Self::Write { .. } | Self::Export(_) => false,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::platform::{self, Platform};
 use super::{Error, OciReference, digest};
 
 /// An index may list indexes; deeper than this none is followed.
-const INDEX_DEPTH: usize = 4;
+pub(super) const INDEX_DEPTH: usize = 4;
 /// Tags or platforms that a message lists.
 const SHOWN_AT_MOST: usize = 10;
 
@@ -135,10 +135,6 @@ impl Layout {
         Ok(reader)
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     fn document(&self, name: &'static str) -> Result<Vec<u8>, Error> {
         let (reader, size) = self.file(name)?.ok_or_else(|| self.not_an_image("it has no `index.json`"))?;
         if size > DOCUMENT_LIMIT {
@@ -210,7 +206,7 @@ impl Layout {
 }
 
 /// The entry for the platform. One that states none may be for any; its config is asked later.
-fn choose(mut entries: Vec<Descriptor>, wanted: &Platform) -> Result<Descriptor, Error> {
+pub(super) fn choose(mut entries: Vec<Descriptor>, wanted: &Platform) -> Result<Descriptor, Error> {
     let stated: Vec<_> =
         entries.iter().map(|entry| entry.platform.clone().unwrap_or_else(|| wanted.clone())).collect();
     match platform::choose(stated.iter(), wanted) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ensemble_model::id::Digest;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::digest;
 use super::platform::Platform;
@@ -18,7 +18,7 @@ pub(super) const LAYERS_AT_MOST: usize = 500;
 const INDEX_ENTRIES_AT_MOST: usize = 1000;
 const TAG_ANNOTATION: &str = "org.opencontainers.image.ref.name";
 
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -58,6 +58,8 @@ pub(super) struct Manifest {
     pub(super) config: Descriptor,
     /// Base first, as the manifest lists them.
     pub(super) layers: Vec<(Descriptor, Compression)>,
+    /// What it says it is; old ones say nothing.
+    pub(super) media_type: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +80,7 @@ struct RawIndex {
     schema_version: u32,
     media_type: Option<String>,
     manifests: Vec<RawDescriptor>,
+    layers: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +90,7 @@ struct RawManifest {
     media_type: Option<String>,
     config: RawDescriptor,
     layers: Vec<RawDescriptor>,
+    manifests: Option<IgnoredAny>,
 }
 
 impl Descriptor {
@@ -105,6 +109,9 @@ pub(super) fn index(bytes: &[u8]) -> Result<Vec<Descriptor>, Reason> {
     if raw.media_type.is_some_and(|name| document_kind(&name) != Some(DocumentKind::Index)) {
         return Err("an index says that it is something else");
     }
+    if raw.layers.is_some() {
+        return Err("a document of it is a manifest and an index at once");
+    }
     if raw.manifests.len() > INDEX_ENTRIES_AT_MOST {
         return Err("an index has more than 1000 entries");
     }
@@ -118,8 +125,12 @@ pub(super) fn manifest(bytes: &[u8]) -> Result<Manifest, Reason> {
     if raw.schema_version != 2 {
         return Err("its manifest is not of schema version 2");
     }
-    if raw.media_type.is_some_and(|name| document_kind(&name) != Some(DocumentKind::Manifest)) {
+    if raw.media_type.as_ref().is_some_and(|name| document_kind(name) != Some(DocumentKind::Manifest)) {
         return Err("a manifest says that it is something else");
+    }
+    if raw.manifests.is_some() {
+        // Whoever reads it as an index would run another image than we do (CVE-2021-41190).
+        return Err("a document of it is a manifest and an index at once");
     }
     if raw.layers.len() > LAYERS_AT_MOST {
         return Err("it has more than 500 layers");
@@ -129,12 +140,32 @@ pub(super) fn manifest(bytes: &[u8]) -> Result<Manifest, Reason> {
         return Err("its config is not that of a container image");
     }
     let layers = raw.layers.into_iter().map(layer).collect::<Result<_, _>>()?;
-    Ok(Manifest { config, layers })
+    Ok(Manifest { config, layers, media_type: raw.media_type })
 }
 
 /// Reads JSON without ever repeating what it says: serde's own messages quote values.
 pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Reason> {
     serde_json::from_slice(bytes).map_err(|_| "a document of it is not the JSON that it should be")
+}
+
+/// What a document is that came with a media type of its own; without one that is known, what it says itself.
+pub(super) fn kind_of(content_type: Option<&str>, bytes: &[u8]) -> Option<DocumentKind> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Typed {
+        media_type: Option<String>,
+    }
+    let named =
+        content_type.and_then(|name| document_kind(name.split(';').next().unwrap_or_default().trim()));
+    named.or_else(|| {
+        let typed: Typed = json(bytes).ok()?;
+        document_kind(&typed.media_type?)
+    })
+}
+
+/// What is asked for: a registry answers nothing for an OCI manifest unless its type is named (runtime.md §3).
+pub(super) fn accepted() -> String {
+    [OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST].join(", ")
 }
 
 fn document_kind(media_type: &str) -> Option<DocumentKind> {

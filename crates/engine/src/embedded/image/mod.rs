@@ -1,29 +1,44 @@
-//! Images: from an OCI layout or archive, through verification and safe unpacking, to directories that an
-//! overlay mount takes. Blocking calls only; must not know about containers, pods or the network.
-//! Start at [`ImageStore`]; what is hostile is handled in `unpack.rs`.
+//! Images: from a registry, an OCI layout or an archive, through verification and safe unpacking, to directories that an
+//! overlay mount takes. Must not know about containers, pods or the network between them.
+//! Start at [`Images`], which fetches, and [`ImageStore`], which keeps; what is hostile is handled in `unpack.rs`.
 
 mod archive;
+mod assemble;
+mod cache;
+mod claims;
 mod config;
 mod digest;
+mod download;
 mod error;
+mod export;
+mod images;
+mod incoming;
 mod layer;
 mod layout;
 mod lower;
 mod manifest;
 mod platform;
+mod progress;
 mod reference;
+mod registry;
 #[cfg(test)]
 #[path = "tests/sample.rs"]
 pub(crate) mod sample;
 mod store;
+mod stream;
 mod tarball;
 mod tree;
 mod unpack;
 mod user;
 
+pub use cache::{Extent, Pruned, StoredImage};
+pub use claims::Claim;
 pub use config::{ImageConfig, working_dir};
 pub use error::Error;
-pub use layer::{Error as LayerError, Limits};
-pub use reference::{ImageReference, OciReference};
+pub use images::Images;
+pub use progress::PullProgress;
+pub use reference::{ImageReference, OciReference, RegistryReference};
+pub use registry::{Error as RegistryError, RegistrySettings};
 pub use store::{Image, ImageStore};
+pub use stream::{Error as LayerError, Limits};
 pub use user::{Identity, lookup_user};

@@ -1,9 +1,13 @@
 //! Image strings of templates: `oci:PATH[:TAG]`, or a registry reference. Parses only; opens nothing.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::Error;
+use ensemble_model::id::Digest;
+use oci_spec::distribution::Reference;
+
+use super::{Error, digest};
 
 /// Longest image string that is looked at.
 const LENGTH_LIMIT: usize = 4096;
@@ -15,8 +19,8 @@ const TAG_LIMIT: usize = 128;
 pub enum ImageReference {
     /// A layout or archive on this machine.
     Oci(OciReference),
-    /// An image of a registry, as written.
-    Registry(String),
+    /// An image of a registry.
+    Registry(RegistryReference),
 }
 
 /// `oci:PATH[:TAG]`: an OCI layout, as a directory or as one tar archive (`decisions.md` §6.3).
@@ -24,6 +28,15 @@ pub enum ImageReference {
 pub struct OciReference {
     path: PathBuf,
     tag: Option<String>,
+}
+
+/// `[HOST[:PORT]/]REPOSITORY[:TAG][@DIGEST]`, read as Docker's users expect: a bare `nginx` is
+/// `docker.io/library/nginx:latest`. A digest counts, the tag beside it does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryReference {
+    text: String,
+    parsed: Reference,
+    digest: Option<Digest>,
 }
 
 impl FromStr for ImageReference {
@@ -46,20 +59,7 @@ impl FromStr for ImageReference {
         if !text.chars().all(plain) {
             return Err(refuse("neither `oci:PATH[:TAG]` nor the name of an image in a registry"));
         }
-        Ok(Self::Registry(text.to_owned()))
-    }
-}
-
-impl ImageReference {
-    /// The reference if it is one that can be used today.
-    ///
-    /// # Errors
-    /// [`Error::Registry`] for a registry reference: pulls are not built yet.
-    pub fn into_oci(self) -> Result<OciReference, Error> {
-        match self {
-            Self::Oci(reference) => Ok(reference),
-            Self::Registry(text) => Err(Error::Registry { text }),
-        }
+        RegistryReference::from_text(text).map(Self::Registry).map_err(refuse)
     }
 }
 
@@ -67,9 +67,81 @@ impl FromStr for OciReference {
     type Err = Error;
 
     /// # Errors
-    /// [`Error::Reference`] for a string that is no image, [`Error::Registry`] for one of a registry.
+    /// [`Error::Reference`] for a string that is no image, or one of a registry.
     fn from_str(text: &str) -> Result<Self, Error> {
-        text.parse::<ImageReference>()?.into_oci()
+        match text.parse()? {
+            ImageReference::Oci(reference) => Ok(reference),
+            ImageReference::Registry(_) => {
+                Err(Error::Reference { text: shown(text), reason: "it does not begin with `oci:`" })
+            }
+        }
+    }
+}
+
+impl fmt::Display for OciReference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "oci:{}", self.path.display())?;
+        match &self.tag {
+            Some(tag) => write!(formatter, ":{tag}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl RegistryReference {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        use oci_spec::distribution::ParseError;
+        let parsed: Reference = text.parse().map_err(|error| match error {
+            ParseError::NameContainsUppercase => "the name of a repository is in lower case",
+            ParseError::NameTooLong => "the name of its repository is longer than 255 characters",
+            ParseError::DigestInvalidLength
+            | ParseError::DigestInvalidFormat
+            | ParseError::DigestUnsupported => "its digest is not `sha256:` and 64 lower-case hex digits",
+            ParseError::NameEmpty | ParseError::ReferenceInvalidFormat | ParseError::TagInvalidFormat => {
+                "neither `oci:PATH[:TAG]` nor `[HOST[:PORT]/]REPOSITORY[:TAG][@DIGEST]`"
+            }
+        })?;
+        let digest = match parsed.digest() {
+            None => None,
+            Some(text) => {
+                Some(digest::parse(text).ok_or("its digest is not `sha256:` and 64 lower-case hex digits")?)
+            }
+        };
+        Ok(Self { text: text.to_owned(), parsed, digest })
+    }
+
+    /// The registry as people and configurations name it, with the port where it has one: `docker.io`.
+    pub fn registry(&self) -> &str {
+        self.parsed.registry()
+    }
+
+    /// Where that registry answers.
+    pub(super) fn address(&self) -> &str {
+        match self.parsed.registry() {
+            "docker.io" => "registry-1.docker.io",
+            address => address,
+        }
+    }
+
+    pub fn repository(&self) -> &str {
+        self.parsed.repository()
+    }
+
+    /// The digest it names, which leads to one image for ever.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// What a manifest is asked for by.
+    pub(super) fn version(&self) -> &str {
+        self.digest.as_ref().map(Digest::as_str).or(self.parsed.tag()).unwrap_or("latest")
+    }
+}
+
+impl fmt::Display for RegistryReference {
+    /// As written.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
     }
 }
 
@@ -151,16 +223,47 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_reference_is_known_but_refused_by_name() {
-        for text in ["nginx", "nginx:1.27", "registry.example:5000/edge/web@sha256:abc", "[::1]:5000/web"] {
-            let error = text.parse::<OciReference>().unwrap_err();
+    fn a_registry_reference_is_read_as_dockers_users_expect() {
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        let pinned = format!("registry.example:5000/edge/web:v1@{digest}");
+        for (text, registry, repository, version) in [
+            ("nginx", "docker.io", "library/nginx", "latest"),
+            ("nginx:1.27", "docker.io", "library/nginx", "1.27"),
+            ("edge/web", "docker.io", "edge/web", "latest"),
+            ("localhost/web", "localhost", "web", "latest"),
+            ("localhost:5000/a/b/c:v_1", "localhost:5000", "a/b/c", "v_1"),
+            ("127.0.0.1:5000/web", "127.0.0.1:5000", "web", "latest"),
+            ("registry.example/web", "registry.example", "web", "latest"),
+            (&pinned, "registry.example:5000", "edge/web", &digest),
+        ] {
+            let ImageReference::Registry(reference) = text.parse().unwrap() else { panic!("{text}") };
 
-            assert_eq!(
-                error.to_string(),
-                format!(
-                    "image `{text}` is a registry reference, and pulls are not built yet; use `oci:PATH[:TAG]`"
-                )
-            );
+            let read = (reference.registry(), reference.repository(), reference.version());
+            assert_eq!(read, (registry, repository, version), "{text}");
+            assert_eq!(reference.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_no_registry_can_have_is_refused() {
+        let upper = format!("web@sha256:{}", "AB".repeat(32));
+        for text in [
+            "Web",
+            "web:",
+            "web:-v1",
+            "web@sha256:abc",
+            "web@sha512:abc",
+            &upper,
+            "/web",
+            "web/",
+            "a//b",
+            "../web",
+            "http://registry.example/web",
+            "user:secret@registry.example/web",
+        ] {
+            let error = text.parse::<ImageReference>().unwrap_err();
+
+            assert!(matches!(error, Error::Reference { .. }), "{text:?}: {error}");
         }
     }
 }

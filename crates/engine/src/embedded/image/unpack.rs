@@ -10,8 +10,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, XattrFlags};
 use rustix::io::Errno;
 
-use super::layer::{self, Error, Limits};
 use super::lower::{self, Lower};
+use super::stream::{self, Error, Limits};
 use super::tarball::{self, Entry, Kind, PATH_LIMIT, Source, Tarball};
 use super::tree::{self, Attributes, DEPTH_LIMIT, Directory, Fault, Tree};
 
@@ -79,7 +79,7 @@ pub(super) fn unpack<S: Source>(
         let entry = match tarball.next() {
             Ok(Some(entry)) => entry,
             Ok(None) => break,
-            Err(tarball::Fault::Read(error)) => return Err(layer::read_error(error)),
+            Err(tarball::Fault::Read(error)) => return Err(stream::read_error(error)),
             Err(tarball::Fault::Malformed(reason)) => return Err(Error::Malformed(reason)),
         };
         number += 1;
@@ -93,7 +93,7 @@ fn blame(number: u64, trouble: Trouble) -> Error {
     match trouble {
         Trouble::Tree(Fault::Refused(reason)) => Error::Refused { number, reason },
         Trouble::Tree(Fault::Write(source)) => Error::Write(source),
-        Trouble::Read(error) => layer::read_error(error),
+        Trouble::Read(error) => stream::read_error(error),
         Trouble::TooLarge { limit, unit } => Error::TooLarge { limit, unit },
     }
 }

@@ -14,7 +14,7 @@ use super::record::{Attempt, Exit, InstanceRecord};
 use ensemble_model::id::InstanceId;
 use state::{
     Action, ContainerRecords, Facts, Knowledge, Loss, Records, Subject, Target, Wish, Wishes, containers,
-    pods,
+    image_of, images, pods,
 };
 use std::collections::BTreeSet;
 
@@ -33,6 +33,8 @@ const STOP_PATIENCE_MS: u64 = 30_000;
 pub struct Decision {
     pub actions: Vec<Action>,
     pub wake_at_boot_ms: Option<u64>,
+    /// The images that somebody waits for, whatever is under way for them.
+    pub images: BTreeSet<Subject>,
 }
 
 /// Decides. An action whose subject is busy is not named; one that failed is named again when its pause is over.
@@ -44,7 +46,7 @@ pub fn reconcile(wishes: &Wishes, records: &Records, facts: &Facts, now: Clocks)
         let record = records.instances.get(id);
         match wishes.wish(id, record.map(|record| &record.cell)) {
             Wish::Run(target) => match record {
-                Some(record) if target.matches(record) => round.run(record),
+                Some(record) if target.matches(record) => round.run(record, target),
                 // Under this id something else was made: it goes first, whole.
                 Some(record) => round.release(record),
                 None => round.prepare(id, target),
@@ -79,10 +81,19 @@ impl Round<'_> {
             // What an unreadable record left behind goes first: its removal must not meet what is made anew.
             return;
         }
+        // Long before they are needed, so that both take place at once.
+        for image in images(&target.template) {
+            self.has_image(target, image);
+        }
         self.act(Action::Prepare(target.record(id)));
     }
 
-    fn run(&mut self, record: &InstanceRecord) {
+    fn run(&mut self, record: &InstanceRecord, target: &Target) {
+        if record.template.pins != target.template.pins {
+            // Pinned since it was written. What runs of it is left alone.
+            self.act(Action::Prepare(target.record(&record.id)));
+            return;
+        }
         if !self.facts.groups.contains(&record.id) {
             self.act(Action::Prepare(record.clone()));
             return;
@@ -110,18 +121,18 @@ impl Round<'_> {
                 continue;
             }
             for key in members {
-                self.run_container(key);
+                self.run_container(key, target);
             }
         }
     }
 
-    fn run_container(&mut self, key: &ContainerKey) {
+    fn run_container(&mut self, key: &ContainerKey, target: &Target) {
         let records = self.container(key);
         if self.facts.held.contains(key) {
             return;
         }
         let Some(attempt) = records.attempt else {
-            self.act(Action::Start { container: key.clone(), attempt: Attempt { number: 1, streak: 0 } });
+            self.start(key, target, Attempt { number: 1, streak: 0 });
             return;
         };
         let Some(exit) = records.end_of_attempt() else {
@@ -130,10 +141,38 @@ impl Round<'_> {
         };
         let next = next_attempt(attempt, exit, self.facts, self.now);
         if next.due_boot_ms <= self.now.boot_ms {
-            self.act(Action::Start { container: key.clone(), attempt: next.attempt });
+            self.start(key, target, next.attempt);
         } else {
             self.wake(next.due_boot_ms);
         }
+    }
+
+    fn start(&mut self, key: &ContainerKey, target: &Target, attempt: Attempt) {
+        if image_of(&target.template, key).is_none_or(|image| self.has_image(target, image)) {
+            self.act(Action::Start { container: key.clone(), attempt });
+        }
+    }
+
+    /// Whether the image is in the store; sees to it where it is not, once for all that wait.
+    fn has_image(&mut self, target: &Target, image: &str) -> bool {
+        let subject = Subject::of_image(&target.cell, &target.template, image);
+        let action = match &subject {
+            Subject::Image(pin) if self.facts.images.contains(pin) => return true,
+            Subject::Image(pin) => Action::Fetch { image: image.to_owned(), pin: pin.clone() },
+            // Told already: its pin is on the way.
+            Subject::Resolution(of) if self.facts.resolved.contains_key(of) => {
+                self.decision.images.insert(subject);
+                return false;
+            }
+            Subject::Resolution(of) => Action::Resolve(of.clone()),
+            Subject::Instance(_) | Subject::Pod(_) | Subject::Container(_) | Subject::Stray(_) => {
+                return true;
+            }
+        };
+        if self.decision.images.insert(subject) {
+            self.act(action);
+        }
+        false
     }
 
     /// Nobody holds the lock and nobody wrote how it ended.

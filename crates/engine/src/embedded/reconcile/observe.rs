@@ -2,7 +2,7 @@
 //! Pure, from the same data as the decision.
 
 use super::SETTLED_MS;
-use super::state::{Facts, Failure, Records, Subject, Wish, Wishes, containers, pods};
+use super::state::{Facts, Failure, Records, Subject, Wish, Wishes, containers, image_of, pods};
 use crate::embedded::kernel::Clocks;
 use crate::embedded::layout::ContainerKey;
 use crate::embedded::pod::PodKey;
@@ -10,7 +10,7 @@ use crate::embedded::record::{End, Prospect};
 use ensemble_model::id::InstanceId;
 use ensemble_model::instance::PodStatus;
 use ensemble_model::observation::{InstanceObservation, PodObservation, Presence};
-use ensemble_model::wanted::CellTemplate;
+use ensemble_model::wanted::{CellKey, CellTemplate};
 
 /// How long every container must have run without an exit (`decisions.md` §2.5).
 pub const READY_MS: u64 = 200;
@@ -40,11 +40,13 @@ pub fn observe(
     id: &InstanceId,
 ) -> Option<Told> {
     let recorded = records.instances.get(id);
-    let (template, is_made) = match wishes.wish(id, recorded.map(|record| &record.cell)) {
+    let (cell, template, is_made) = match wishes.wish(id, recorded.map(|record| &record.cell)) {
         // Under this id something else may still be there: then nothing of what is wanted is.
-        Wish::Run(target) => (&*target.template, recorded.is_some_and(|record| target.matches(record))),
+        Wish::Run(target) => {
+            (&target.cell, &*target.template, recorded.is_some_and(|record| target.matches(record)))
+        }
         Wish::Release => match recorded {
-            Some(record) => (&record.template, true),
+            Some(record) => (&record.cell, &record.template, true),
             None => {
                 let observation = InstanceObservation { instance: id.clone(), presence: Presence::Gone };
                 return Some(Told { observation, wake_at_boot_ms: None });
@@ -52,8 +54,8 @@ pub fn observe(
         },
         Wish::Unheard => return None,
     };
-    let scene = Scene { records, facts, now };
-    Some(scene.describe(id, template, is_made))
+    let scene = Scene { records, facts, now, cell, template };
+    Some(scene.describe(id, is_made))
 }
 
 #[derive(Clone, Copy)]
@@ -61,11 +63,13 @@ struct Scene<'a> {
     records: &'a Records,
     facts: &'a Facts,
     now: Clocks,
+    cell: &'a CellKey,
+    template: &'a CellTemplate,
 }
 
 impl Scene<'_> {
-    fn describe(self, id: &InstanceId, template: &CellTemplate, is_made: bool) -> Told {
-        let Self { records, facts, now } = self;
+    fn describe(self, id: &InstanceId, is_made: bool) -> Told {
+        let Self { facts, now, template, .. } = self;
         let instance_failure = facts.failures.get(&Subject::Instance(id.clone()));
         let keys = containers(id, template);
         let mut observed = Vec::new();
@@ -76,7 +80,7 @@ impl Scene<'_> {
             let members: Vec<Member> = keys
                 .iter()
                 .filter(|key| key.pod == pod)
-                .map(|key| if is_made { member(key, records, facts, now) } else { Member::pending() })
+                .map(|key| if is_made { self.member(key) } else { self.without_program(key) })
                 .map(|member| member.unless(pod_failure))
                 .collect();
             hopeless = hopeless.or_else(|| members.iter().find_map(|member| member.hopeless.clone()));
@@ -96,6 +100,57 @@ impl Scene<'_> {
             wake_at_boot_ms: ready_at.filter(|_| !ready),
         }
     }
+
+    fn member(self, key: &ContainerKey) -> Member {
+        let Self { records, facts, now, .. } = self;
+        let subject = Subject::Container(key.clone());
+        let records = records.containers.get(key).cloned().unwrap_or_default();
+        let restarts = records.attempt.map_or(0, |attempt| attempt.number.saturating_sub(1));
+        let mut member = Member { restarts, ..Member::pending() };
+        if facts.held.contains(key) {
+            match records.running_attempt() {
+                Some(running) => {
+                    member.status = PodStatus::Running;
+                    member.up_since_boot_ms = Some(running.started_boot_ms);
+                    let is_young = now.boot_ms.saturating_sub(running.started_boot_ms) < SETTLED_MS;
+                    if let Some(exit) = records.exit.as_ref().filter(|_| is_young) {
+                        member.message = exit.sentence();
+                    }
+                }
+                None => member.status = PodStatus::Starting,
+            }
+            return member;
+        }
+        if let Some(failure) = facts.failures.get(&subject) {
+            return member.unless(Some(failure));
+        }
+        match records.end_of_attempt() {
+            Some(exit) => {
+                member.status = PodStatus::Failed;
+                member.message = exit.sentence();
+                if let End::NotStarted { reason, prospect: Prospect::Hopeless } = &exit.end {
+                    member.hopeless = Some(reason.clone());
+                }
+            }
+            None if facts.busy.contains(&subject) => member.status = PodStatus::Starting,
+            None => return self.without_program(key),
+        }
+        member
+    }
+
+    /// One that was never started: its image may be what it waits for.
+    fn without_program(self, key: &ContainerKey) -> Member {
+        let image = image_of(self.template, key);
+        let subject = image.map(|image| Subject::of_image(self.cell, self.template, image));
+        let mut member = Member::pending();
+        if let Some(Subject::Image(pin)) = &subject
+            && self.facts.pulling.contains(pin)
+        {
+            member.status = PodStatus::Pulling;
+            return member;
+        }
+        member.unless(subject.and_then(|subject| self.facts.failures.get(&subject)))
+    }
 }
 
 fn pod_observation(pod: PodKey, members: &[Member], facts: &Facts) -> PodObservation {
@@ -111,42 +166,6 @@ fn pod_observation(pod: PodKey, members: &[Member], facts: &Facts) -> PodObserva
         workload: pod.workload,
         index: pod.index,
     }
-}
-
-fn member(key: &ContainerKey, records: &Records, facts: &Facts, now: Clocks) -> Member {
-    let subject = Subject::Container(key.clone());
-    let records = records.containers.get(key).cloned().unwrap_or_default();
-    let restarts = records.attempt.map_or(0, |attempt| attempt.number.saturating_sub(1));
-    let mut member = Member { restarts, ..Member::pending() };
-    if facts.held.contains(key) {
-        match records.running_attempt() {
-            Some(running) => {
-                member.status = PodStatus::Running;
-                member.up_since_boot_ms = Some(running.started_boot_ms);
-                let is_young = now.boot_ms.saturating_sub(running.started_boot_ms) < SETTLED_MS;
-                if let Some(exit) = records.exit.as_ref().filter(|_| is_young) {
-                    member.message = exit.sentence();
-                }
-            }
-            None => member.status = PodStatus::Starting,
-        }
-        return member;
-    }
-    if let Some(failure) = facts.failures.get(&subject) {
-        return member.unless(Some(failure));
-    }
-    match records.end_of_attempt() {
-        Some(exit) => {
-            member.status = PodStatus::Failed;
-            member.message = exit.sentence();
-            if let End::NotStarted { reason, prospect: Prospect::Hopeless } = &exit.end {
-                member.hopeless = Some(reason.clone());
-            }
-        }
-        None if facts.busy.contains(&subject) => member.status = PodStatus::Starting,
-        None => {}
-    }
-    member
 }
 
 impl Member {

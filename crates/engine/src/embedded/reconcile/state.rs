@@ -4,7 +4,7 @@
 use crate::embedded::layout::{self, ContainerKey};
 use crate::embedded::pod::PodKey;
 use crate::embedded::record::{Attempt, Exit, InstanceRecord, Prospect, Running};
-use ensemble_model::id::{AppId, InstanceId};
+use ensemble_model::id::{AppId, Digest, InstanceId, VersionName};
 use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Wanted, WantedCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -114,8 +114,14 @@ impl Target {
         }
     }
 
+    /// Whether the record is of this target, perhaps from before all of its images were pinned.
     pub fn matches(&self, record: &InstanceRecord) -> bool {
-        record.cell == self.cell && record.deployment == self.deployment && record.template == *self.template
+        let CellTemplate { app_name, limits, workloads, pins } = &record.template;
+        let wanted = &*self.template;
+        record.cell == self.cell
+            && record.deployment == self.deployment
+            && (app_name, limits, workloads) == (&wanted.app_name, &wanted.limits, &wanted.workloads)
+            && pins.iter().all(|(image, pin)| wanted.pins.get(image) == Some(pin))
     }
 }
 
@@ -167,6 +173,20 @@ pub struct Facts {
     pub failures: BTreeMap<Subject, Failure>,
     /// When a supervisor was asked to stop, in milliseconds after boot.
     pub asked_to_stop: BTreeMap<ContainerKey, u64>,
+    /// Images that are in the store.
+    pub images: BTreeSet<Digest>,
+    /// Images that are being pulled right now.
+    pub pulling: BTreeSet<Digest>,
+    /// What images without a pin led to: told, and not pinned yet.
+    pub resolved: BTreeMap<ImageOf, Digest>,
+}
+
+/// An image of a version, by the reference as written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ImageOf {
+    pub app: AppId,
+    pub version: VersionName,
+    pub image: String,
 }
 
 /// Things without a record.
@@ -186,6 +206,10 @@ pub enum Subject {
     Pod(PodKey),
     Container(ContainerKey),
     Stray(Stray),
+    /// An image that has a pin.
+    Image(Digest),
+    /// One that has none yet.
+    Resolution(ImageOf),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,6 +248,13 @@ pub enum Action {
     /// Nothing of it runs any more: keep the logs, remove everything else.
     Retire(InstanceId),
     Sweep(Stray),
+    /// Find out which image a reference means.
+    Resolve(ImageOf),
+    /// Get a pinned image into the store.
+    Fetch {
+        image: String,
+        pin: Digest,
+    },
 }
 
 /// Why nobody saw how an attempt ended.
@@ -243,7 +274,27 @@ impl Subject {
             Self::Instance(id) => id == instance,
             Self::Pod(pod) => pod.instance == *instance,
             Self::Container(key) => key.pod.instance == *instance,
-            Self::Stray(_) => false,
+            Self::Stray(_) | Self::Image(_) | Self::Resolution(_) => false,
+        }
+    }
+
+    /// What has to be seen to before a container with this image can start.
+    pub fn of_image(cell: &CellKey, template: &CellTemplate, image: &str) -> Self {
+        match template.pins.get(image) {
+            Some(pin) => Self::Image(pin.clone()),
+            None => Self::Resolution(ImageOf {
+                app: cell.app.clone(),
+                version: cell.version.clone(),
+                image: image.to_owned(),
+            }),
+        }
+    }
+
+    /// Whether it is about an image, which many instances may wait for.
+    pub fn is_image(&self) -> bool {
+        match self {
+            Self::Image(_) | Self::Resolution(_) => true,
+            Self::Instance(_) | Self::Pod(_) | Self::Container(_) | Self::Stray(_) => false,
         }
     }
 }
@@ -280,6 +331,8 @@ impl Action {
             | Self::Stop(container)
             | Self::Kill(container) => Subject::Container(container.clone()),
             Self::Sweep(stray) => Subject::Stray(stray.clone()),
+            Self::Resolve(of) => Subject::Resolution(of.clone()),
+            Self::Fetch { pin, .. } => Subject::Image(pin.clone()),
         }
     }
 }
@@ -303,4 +356,17 @@ pub fn containers(id: &InstanceId, template: &CellTemplate) -> Vec<ContainerKey>
         }
     }
     keys
+}
+
+/// The image of a container, as its template writes it.
+pub fn image_of<'a>(template: &'a CellTemplate, key: &ContainerKey) -> Option<&'a str> {
+    let workload = template.workloads.iter().find(|workload| workload.name == key.pod.workload)?;
+    let container = workload.containers.iter().find(|container| container.name == key.container)?;
+    Some(&container.image)
+}
+
+/// Every image of a template, as written; some of them twice.
+pub fn images(template: &CellTemplate) -> impl Iterator<Item = &str> {
+    let containers = template.workloads.iter().flat_map(|workload| &workload.containers);
+    containers.map(|container| container.image.as_str())
 }

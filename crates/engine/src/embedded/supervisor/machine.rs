@@ -5,7 +5,7 @@ use super::keep;
 use super::program::Program;
 use super::start::Start;
 use crate::embedded::cgroup::{self, Subtree};
-use crate::embedded::image::{self, ImageStore};
+use crate::embedded::image::{self, Images};
 use crate::embedded::kernel::{self, ProcessIdentity, clocks};
 use crate::embedded::layout::{self, ContainerKey, Layout};
 use crate::embedded::network::{self, Network};
@@ -13,7 +13,7 @@ use crate::embedded::pod::PodKey;
 use crate::embedded::reconcile::state::{Action, Loss, Stray};
 use crate::embedded::record::{self, Attempt, End, Exit, InstanceRecord, Prospect, Running};
 use crate::embedded::shim::order::{Directory, LogBounds};
-use ensemble_model::id::{AppId, InstanceId};
+use ensemble_model::id::{AppId, Digest, InstanceId};
 use rustix::process::Signal;
 use std::io;
 use std::net::IpAddr;
@@ -35,8 +35,8 @@ pub(crate) enum Error {
         #[source]
         source: image::Error,
     },
-    #[error("image `{image}` is no longer what the version was pinned to")]
-    Repinned { image: String },
+    #[error("image `{image}` is not in the store any more")]
+    ImageLost { image: String, pin: Digest },
     #[error("the template cannot be run: {reason}")]
     Template { reason: String },
     #[error("the pod network failed")]
@@ -67,8 +67,9 @@ impl Error {
     pub(crate) fn prospect(&self) -> Prospect {
         match self {
             Self::Image { source, .. } if source.is_hopeless() => Prospect::Hopeless,
-            Self::Repinned { .. } | Self::Template { .. } => Prospect::Hopeless,
+            Self::Template { .. } => Prospect::Hopeless,
             Self::Image { .. }
+            | Self::ImageLost { .. }
             | Self::Record(_)
             | Self::Group(_)
             | Self::Network(_)
@@ -97,13 +98,14 @@ impl Error {
 pub(crate) enum Learnt {
     Nothing,
     Attached(IpAddr),
+    Resolved(Digest),
 }
 
 /// Everything that actions work with.
 pub(crate) struct Machine {
     pub(crate) layout: Layout,
     pub(crate) subtree: Subtree,
-    pub(crate) images: ImageStore,
+    pub(crate) images: Images,
     pub(crate) network: Network,
     pub(crate) shim: Program,
     pub(crate) network_run_dir: PathBuf,
@@ -111,11 +113,13 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Does one action. `record` is the instance's, where the action needs it.
+    /// Does one action. `record` is the instance's, where the action needs it; `pulls` is called once an image is not in
+    /// the store and has to be fetched.
     pub(crate) async fn act(
         self: Arc<Self>,
         action: Action,
         record: Option<InstanceRecord>,
+        pulls: impl FnOnce(),
     ) -> Result<Learnt, Error> {
         match action {
             Action::Attach { pod, app } => self.attach(&pod, &app).await,
@@ -140,6 +144,15 @@ impl Machine {
             Action::Sweep(Stray::Directory(name)) => {
                 self.blocking(move |machine| machine.sweep_directory(&name)).await
             }
+            Action::Resolve(of) => {
+                let resolved = self.images.resolve(&of.image).await;
+                let fail = |source| Error::Image { image: of.image, source };
+                resolved.map(Learnt::Resolved).map_err(fail)
+            }
+            Action::Fetch { image, pin } => match self.images.fetch(&image, &pin, pulls).await {
+                Ok(()) => Ok(Learnt::Nothing),
+                Err(source) => Err(Error::Image { image, source }),
+            },
             Action::Sweep(Stray::Group(name)) => {
                 self.blocking(move |machine| Ok(machine.subtree.remove_instance(&name)?)).await
             }

@@ -2,6 +2,7 @@
 //! what changed. One task owns all state; actions run beside it and report back. Holds no rule of its own about what
 //! should happen.
 
+mod fetches;
 pub(crate) mod keep;
 pub(crate) mod machine;
 pub(crate) mod program;
@@ -13,13 +14,14 @@ use super::layout::ContainerKey;
 use super::network::{self, FoundPod};
 use super::reconcile::observe::{Told, observe};
 use super::reconcile::state::{
-    Action, Facts, Failure, Knowledge, Records, Stray, Subject, Wish, Wishes, pods,
+    Action, Facts, Failure, ImageOf, Knowledge, Records, Stray, Subject, Wish, Wishes, pods,
 };
 use super::reconcile::{Decision, reconcile};
 use super::scan;
-use ensemble_model::id::{EngineName, InstanceId};
-use ensemble_model::observation::{InstanceObservation, Observation, Presence, Reach};
+use ensemble_model::id::{Digest, EngineName, InstanceId};
+use ensemble_model::observation::{InstanceObservation, Observation, Presence, Reach, ResolvedImage};
 use ensemble_model::wanted::{Epoch, Wanted};
+pub(crate) use fetches::Fetches;
 use machine::{Error, Learnt, Machine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -43,6 +45,8 @@ pub(crate) enum Message {
     Converge(Wanted),
     /// A supervisor has ended.
     Ended(ContainerKey),
+    /// An image is not in the store and is being fetched.
+    Pulling(Digest),
     ShutDown(oneshot::Sender<()>),
 }
 
@@ -53,6 +57,10 @@ pub(crate) struct Supervisor {
     pub(crate) at_once: usize,
     pub(crate) observations: mpsc::Sender<Observation>,
     pub(crate) messages: mpsc::Receiver<Message>,
+    /// For what actions say while they are under way.
+    pub(crate) own: mpsc::Sender<Message>,
+    /// What is under way for images: beside the bound on other actions, and cut short when nobody waits any more.
+    pub(crate) fetches: Fetches,
     pub(crate) watches: Watches,
     pub(crate) memory: Memory,
 }
@@ -65,6 +73,8 @@ pub(crate) struct Memory {
     facts: Facts,
     told: BTreeMap<InstanceId, InstanceObservation>,
     has_told_whole: bool,
+    /// What images led to, to be told.
+    untold: Vec<ResolvedImage>,
 }
 
 /// An action's end.
@@ -154,16 +164,19 @@ impl Supervisor {
                 message = self.messages.recv() => match message {
                     Some(Message::Converge(wanted)) => self.take(wanted),
                     Some(Message::Ended(key)) => self.ended(&key),
+                    Some(Message::Pulling(pin)) => self.pulling(pin),
                     Some(Message::ShutDown(stopped)) => break Some(stopped),
                     None => break None,
                 },
                 Some(done) = under_way.join_next() => self.finished(done),
-                _ = look_around.tick() => if under_way.is_empty() { self.look_around().await },
+                _ = look_around.tick() => if under_way.len() == self.fetches.len() { self.look_around().await },
                 () = tokio::time::sleep(sleep) => {}
             }
             self.take_what_waits(&mut under_way);
         };
         self.watches.end();
+        // What has come of an image is kept, and gone on with.
+        self.fetches.end();
         // A step that is cut short is repaired by the next start; but letting it end leaves less to repair.
         let _ = tokio::time::timeout(Duration::from_secs(5), async {
             while under_way.join_next().await.is_some() {}
@@ -184,14 +197,18 @@ impl Supervisor {
         let now = clocks();
         let all_are_started = self.look_at_adopted();
         let Memory { wishes, records, facts, .. } = &self.memory;
-        let Decision { actions, wake_at_boot_ms } = reconcile(wishes, records, facts, now);
+        let Decision { actions, wake_at_boot_ms, images } = reconcile(wishes, records, facts, now);
         for action in actions {
-            if under_way.len() >= self.at_once {
-                // The end of one of them wakes the loop.
-                break;
+            // The end of one of those that fill the place wakes the loop.
+            let is_full = match action.subject().is_image() {
+                true => self.fetches.is_full(),
+                false => under_way.len() - self.fetches.len() >= self.at_once,
+            };
+            if !is_full {
+                self.begin(action, under_way);
             }
-            self.begin(action, under_way);
         }
+        self.forget_images_but(&images);
         let all_are_watched = self.watches.follow(&self.memory.facts.held, &self.machine.layout);
         let (news, wake_for_ready) = self.memory.news();
         let all_is_told = self.tell(news);
@@ -229,14 +246,47 @@ impl Supervisor {
             | Action::Kill(_)
             | Action::Detach(_)
             | Action::Retire(_)
-            | Action::Sweep(_) => None,
+            | Action::Sweep(_)
+            | Action::Resolve(_)
+            | Action::Fetch { .. } => None,
         };
         let record = instance.and_then(|id| self.memory.records.instances.get(id)).cloned();
-        let machine = Arc::clone(&self.machine);
-        under_way.spawn(async move {
-            let outcome = machine.act(action.clone(), record).await;
+        let (machine, own, subject) = (Arc::clone(&self.machine), self.own.clone(), action.subject());
+        let pulled = match &action {
+            Action::Fetch { pin, .. } => Some(pin.clone()),
+            _ => None,
+        };
+        let pulls = move || {
+            // When the queue is full it is only not shown that it is pulled.
+            let _ = pulled.map(|pin| own.try_send(Message::Pulling(pin)));
+        };
+        let begun = under_way.spawn(async move {
+            let outcome = machine.act(action.clone(), record, pulls).await;
             Done { action, outcome }
         });
+        if subject.is_image() {
+            self.fetches.add(subject, begun);
+        }
+    }
+
+    fn pulling(&mut self, pin: Digest) {
+        let facts = &mut self.memory.facts;
+        if facts.busy.contains(&Subject::Image(pin.clone())) {
+            facts.pulling.insert(pin);
+        }
+    }
+
+    /// An image that nobody waits for is not fetched any further, and what went wrong with it is of no interest.
+    fn forget_images_but(&mut self, waited_for: &BTreeSet<Subject>) {
+        let facts = &mut self.memory.facts;
+        for subject in self.fetches.cut_but(waited_for) {
+            facts.busy.remove(&subject);
+            if let Subject::Image(pin) = &subject {
+                facts.pulling.remove(pin);
+            }
+        }
+        facts.failures.retain(|subject, _| !subject.is_image() || waited_for.contains(subject));
+        facts.resolved.retain(|of, _| waited_for.contains(&Subject::Resolution(of.clone())));
     }
 
     /// Whatever is ready now is taken before the next decision, so that a burst is decided on once.
@@ -249,6 +299,8 @@ impl Supervisor {
     fn finished(&mut self, done: Result<Done, tokio::task::JoinError>) {
         match done {
             Ok(Done { action, outcome }) => self.account(&action, outcome),
+            // Cut short: nobody waits for it.
+            Err(error) if error.is_cancelled() => {}
             Err(error) => {
                 // Actions answer errors; one that panicked is a fault of ours. Its subject stays busy for good
                 // rather than being tried for ever.
@@ -260,6 +312,10 @@ impl Supervisor {
     fn account(&mut self, action: &Action, outcome: Result<Learnt, Error>) {
         let subject = action.subject();
         self.memory.facts.busy.remove(&subject);
+        self.fetches.remove(&subject);
+        if let Action::Fetch { pin, .. } = action {
+            self.memory.facts.pulling.remove(pin);
+        }
         match outcome {
             Ok(learnt) => {
                 self.memory.facts.failures.remove(&subject);
@@ -268,6 +324,9 @@ impl Supervisor {
             Err(error) => {
                 if let Action::Attach { pod, .. } = action {
                     self.memory.facts.remnants.insert(pod.clone());
+                }
+                if let Error::ImageLost { pin, .. } = &error {
+                    self.memory.facts.images.remove(pin);
                 }
                 let reason = error.sentence();
                 tracing::warn!(subject = ?subject, "a step failed: {reason}");
@@ -302,8 +361,17 @@ impl Supervisor {
             (Action::Sweep(stray), _) => {
                 facts.strays.remove(stray);
             }
+            (Action::Fetch { pin, .. }, _) => {
+                facts.images.insert(pin.clone());
+            }
+            (Action::Resolve(of), Learnt::Resolved(digest)) => {
+                facts.resolved.insert(of.clone(), digest.clone());
+                let ImageOf { app, version, image } = of.clone();
+                self.memory.untold.push(ResolvedImage { app, version, image, digest });
+            }
             (
                 Action::Prepare(_)
+                | Action::Resolve(_)
                 | Action::Attach { .. }
                 | Action::Start { .. }
                 | Action::Collect { .. }
@@ -324,7 +392,11 @@ impl Supervisor {
             | Action::Kill(key) => scan::one_container(layout, key, records, facts),
             Action::Prepare(record) => scan::one_instance(layout, subtree, &record.id, records, facts),
             Action::Retire(id) => scan::one_instance(layout, subtree, id, records, facts),
-            Action::Attach { .. } | Action::Detach(_) | Action::Sweep(_) => Ok(()),
+            Action::Attach { .. }
+            | Action::Detach(_)
+            | Action::Sweep(_)
+            | Action::Resolve(_)
+            | Action::Fetch { .. } => Ok(()),
         };
         if let Err(error) = looked {
             // Nothing is concluded from a failed look; the next look around tries again.
@@ -361,7 +433,7 @@ impl Supervisor {
     fn tell(&mut self, news: Vec<InstanceObservation>) -> bool {
         let memory = &mut self.memory;
         let whole = !memory.has_told_whole && memory.wishes.knowledge() == Knowledge::All;
-        if news.is_empty() && !whole {
+        if news.is_empty() && !whole && memory.untold.is_empty() {
             return true;
         }
         let reach = if whole { Reach::Whole } else { Reach::Listed };
@@ -370,7 +442,7 @@ impl Supervisor {
             epoch: self.epoch,
             reach,
             instances: news.clone(),
-            resolved: Vec::new(),
+            resolved: memory.untold.clone(),
         };
         match self.observations.try_send(observation) {
             Ok(()) => {}
@@ -379,6 +451,7 @@ impl Supervisor {
             Err(mpsc::error::TrySendError::Closed(_)) => return true,
         }
         memory.has_told_whole |= whole;
+        memory.untold.clear();
         for observation in news {
             if observation.presence == Presence::Gone
                 && !memory.wishes.releasing().any(|id| *id == observation.instance)

@@ -3,13 +3,12 @@
 
 use super::machine::{Error, Machine, remove_directory};
 use crate::embedded::container_spec::{ContainerSpec, OwnLimits};
-use crate::embedded::image::{Image, ImageReference, working_dir};
+use crate::embedded::image::{self, Image, working_dir};
 use crate::embedded::layout::{self, ContainerKey};
 use crate::embedded::network::{self, PodNetwork};
 use crate::embedded::record::{self, Attempt, InstanceRecord};
 use crate::embedded::shim::order::{Directory, Order};
 use ensemble_model::application::Container;
-use ensemble_model::id::Digest;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -55,20 +54,14 @@ impl Start {
         found.ok_or_else(|| Error::Template { reason: format!("it has no container `{}`", self.container) })
     }
 
-    /// The pinned image; imported anew where the store has lost it and the reference still leads to the same.
+    /// The pinned image, which was seen to before.
     fn image(&self, machine: &Machine, container: &Container) -> Result<Image, Error> {
         let name = &container.image;
-        let fail = |source| Error::Image { image: name.clone(), source };
-        let pin: Option<&Digest> = self.record.template.pins.get(name);
-        if let Some(Ok(image)) = pin.map(|pin| machine.images.image(pin)) {
-            return Ok(image);
-        }
-        let reference = name.parse::<ImageReference>().and_then(ImageReference::into_oci).map_err(fail)?;
-        let digest = machine.images.import(&reference).map_err(fail)?;
-        if pin.is_some_and(|pin| *pin != digest) {
-            return Err(Error::Repinned { image: name.clone() });
-        }
-        machine.images.image(&digest).map_err(fail)
+        let pin = self.record.template.pins.get(name).ok_or(Error::Cut)?;
+        machine.images.store().image(pin).map_err(|source| match source {
+            image::Error::NotInStore { .. } => Error::ImageLost { image: name.clone(), pin: pin.clone() },
+            source => Error::Image { image: name.clone(), source },
+        })
     }
 
     /// Nothing of the attempt before may be met by this one.

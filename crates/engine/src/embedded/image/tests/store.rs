@@ -9,6 +9,9 @@ use super::*;
 use crate::embedded::image::sample::{
     GZIP_LAYER, Layer as SampleLayer, OCI_MANIFEST, SampleLayout, gzip, is_root_or_skipped, to_bytes,
 };
+use crate::embedded::image::stream;
+use rustix::fs::CWD;
+use tempfile::TempDir;
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -159,7 +162,7 @@ fn a_layer_that_is_not_what_it_is_said_to_be_is_refused() {
 
         assert!(error.is_hopeless());
         assert!(
-            matches!(&error, Error::Layer { source: layer::Error::Malformed(text), .. } if *text == reason),
+            matches!(&error, Error::Layer { source: stream::Error::Malformed(text), .. } if *text == reason),
             "{error:?}"
         );
         bench.assert_nothing_taken();
@@ -369,7 +372,7 @@ fn bounds_on_bytes_and_ratio_are_reached() {
 
         match result {
             Ok(_) => assert!(fits),
-            Err(Error::Layer { source: layer::Error::TooLarge { unit: "bytes", .. }, .. }) => assert!(!fits),
+            Err(Error::Layer { source: stream::Error::TooLarge { unit: "bytes", .. }, .. }) => assert!(!fits),
             Err(other) => panic!("{other:?}"),
         }
     }

@@ -8,7 +8,7 @@ use crate::embedded::layout::ContainerKey;
 use crate::embedded::pod::PodKey;
 use crate::embedded::record::{Attempt, End, Exit, KillCause, Running};
 use ensemble_model::application::Container;
-use ensemble_model::id::{AppId, EdgeNodeId, InstanceId, Isp, VersionName};
+use ensemble_model::id::{AppId, Digest, EdgeNodeId, InstanceId, Isp, VersionName};
 use ensemble_model::spec::Resources;
 use ensemble_model::time::WallTime;
 use ensemble_model::wanted::{
@@ -61,6 +61,7 @@ impl Machine {
         self.facts.busy.clear();
         self.facts.failures.clear();
         self.facts.asked_to_stop.clear();
+        self.facts.images.clear();
         self.facts.strays.retain(|stray| matches!(stray, Stray::Directory(_)));
         let networks: Vec<PodKey> = self.facts.networks.keys().chain(&self.facts.remnants).cloned().collect();
         let known = |pod: &PodKey| self.records.instances.contains_key(&pod.instance);
@@ -125,6 +126,16 @@ impl Machine {
                 self.kill_supervisor(container);
             }
             Action::Retire(id) => self.retire(id, steps),
+            Action::Fetch { pin, .. } => {
+                if done(0) {
+                    self.facts.images.insert(pin.clone());
+                }
+            }
+            Action::Resolve(of) => {
+                if done(0) {
+                    self.facts.resolved.insert(of.clone(), pin());
+                }
+            }
         }
     }
 
@@ -132,6 +143,7 @@ impl Machine {
         assert!(self.facts.networks.contains_key(&key.pod), "{key} started without a network");
         assert!(self.facts.groups.contains(&key.pod.instance), "{key} started without limits");
         assert!(!self.facts.held.contains(key), "{key} has a supervisor already");
+        assert!(self.facts.images.contains(&pin()), "{key} started without its image");
         // The group is emptied first.
         self.programs.remove(key);
         if steps > 0 {
@@ -282,8 +294,12 @@ pub(super) fn template() -> CellTemplate {
                 containers: vec![container("a"), container("b")],
             },
         ],
-        pins: BTreeMap::new(),
+        pins: BTreeMap::from([("oci:/image".to_owned(), pin())]),
     }
+}
+
+pub(super) fn pin() -> Digest {
+    Digest::new("sha256:image")
 }
 
 pub(super) fn id(number: usize) -> InstanceId {

@@ -2,6 +2,7 @@
 //! repaired, and nothing left to do once all is as wanted.
 //! `machine` is the model of disk and kernel that the actions are done to.
 
+mod images;
 mod machine;
 
 use super::observe::{READY_MS, observe};
@@ -252,6 +253,7 @@ fn an_action_that_failed_waits_like_a_container() {
         prospect: Prospect::Retry,
     };
     machine.facts.failures.insert(Subject::Instance(id(0)), failure);
+    machine.facts.images.insert(machine::pin());
 
     let now = reconcile(&machine.wishes, &machine.records, &machine.facts, machine.now());
     assert_eq!((now.actions.len(), now.wake_at_boot_ms), (0, Some(machine.now_ms + 4_000)));
@@ -353,5 +355,6 @@ fn a_released_instance_is_gone_only_when_nothing_of_it_is_left() {
     }
 
     assert_eq!(presence(&machine), Presence::Gone);
-    assert_eq!(machine.facts, Facts { boot_id: machine.facts.boot_id.clone(), ..Facts::default() });
+    let Facts { boot_id, images, .. } = machine.facts.clone();
+    assert_eq!(machine.facts, Facts { boot_id, images, ..Facts::default() }, "only its image stays");
 }

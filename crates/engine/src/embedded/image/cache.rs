@@ -1,0 +1,251 @@
+//! What the store holds and what of it can go: images that nothing pins, the least recently used first, and whatever no
+//! image needs. Must not remove what somebody relies on right now: `claims.rs` is asked at every single removal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use ensemble_model::id::Digest;
+use ensemble_model::time::WallTime;
+
+use super::incoming::Incoming;
+use super::store::{ImageStore, Record};
+use super::{Error, digest, manifest};
+
+/// One image of the store, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredImage {
+    pub manifest: Digest,
+    /// The references it was asked for by, the latest last.
+    pub names: Vec<String>,
+    /// What it takes on disk, with layers that it shares.
+    pub bytes: u64,
+    pub last_used: WallTime,
+}
+
+/// How much is pruned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Until the store takes at most this many bytes.
+    ToBytes(u64),
+    /// Every image that is not kept.
+    AllUnpinned,
+}
+
+/// What pruning did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    pub images: Vec<StoredImage>,
+    /// Freed on disk.
+    pub bytes: u64,
+    /// What the store takes now.
+    pub left_bytes: u64,
+}
+
+/// What layers take on disk. They never change, so each is looked at once.
+#[derive(Debug, Default)]
+pub(super) struct Sizes(Mutex<BTreeMap<String, u64>>);
+
+/// What one record keeps in the store.
+struct Kept {
+    image: StoredImage,
+    layers: BTreeSet<String>,
+    blobs: BTreeSet<String>,
+}
+
+impl ImageStore {
+    /// Every image there is, the latest used first.
+    ///
+    /// # Errors
+    /// [`Error::Read`].
+    pub fn list(&self) -> Result<Vec<StoredImage>, Error> {
+        let mut images: Vec<StoredImage> = self.kept()?.into_iter().map(|kept| kept.image).collect();
+        images.sort_by_key(|image| std::cmp::Reverse(image.last_used.0));
+        Ok(images)
+    }
+
+    /// What all of it takes on disk, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Read`].
+    pub fn bytes(&self) -> Result<u64, Error> {
+        let layers: u64 = self.names_in("layers")?.iter().map(|name| self.layer_bytes(name)).sum();
+        let files = ["blobs/sha256", "partial"].map(|place| self.files_in(place));
+        files
+            .into_iter()
+            .try_fold(layers, |sum, files| Ok(sum + files?.iter().map(|(_, bytes)| bytes).sum::<u64>()))
+    }
+
+    /// Removes images, the least recently used first, then what no image needs. `keep` is asked for the images that must
+    /// stay once claims are watched, so that one pinned since then is safe as well.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Write`]; what could go is gone then.
+    pub fn prune(&self, extent: Extent, keep: impl FnOnce() -> BTreeSet<Digest>) -> Result<Pruned, Error> {
+        self.claims().begin_sweep();
+        let keep = keep();
+        let before = self.bytes()?;
+        let trash = Incoming::new(self.directory())?;
+        let mut records = self.kept()?;
+        records.sort_by_key(|kept| kept.image.last_used.0);
+        let mut pruned = Pruned::default();
+        let mut left = Vec::new();
+        let mut excess = match extent {
+            Extent::AllUnpinned => u64::MAX,
+            Extent::ToBytes(bytes) => before.saturating_sub(bytes),
+        };
+        let mut queue = records.into_iter();
+        while let Some(kept) = queue.next() {
+            if excess == 0 || keep.contains(&kept.image.manifest) {
+                left.push(kept);
+                continue;
+            }
+            let path = format!("images/{}", digest::hex(&kept.image.manifest));
+            if !self.discard(&trash, &path)? {
+                left.push(kept);
+                continue;
+            }
+            let others = left.iter().chain(queue.as_slice());
+            let shared: BTreeSet<&String> = others.flat_map(|other| &other.layers).collect();
+            let own = kept.layers.iter().filter(|name| !shared.contains(name));
+            excess = excess.saturating_sub(own.map(|name| self.layer_bytes(name)).sum());
+            pruned.images.push(kept.image);
+        }
+        self.sweep(&trash, &left)?;
+        let path = trash.directory.path().to_owned();
+        trash.directory.close().map_err(|source| Error::Write { path, source })?;
+        pruned.left_bytes = self.bytes()?;
+        pruned.bytes = before.saturating_sub(pruned.left_bytes);
+        Ok(pruned)
+    }
+
+    /// Removes what none of the images needs.
+    fn sweep(&self, trash: &Incoming, images: &[Kept]) -> Result<(), Error> {
+        let layers: BTreeSet<&String> = images.iter().flat_map(|kept| &kept.layers).collect();
+        let blobs: BTreeSet<&String> = images.iter().flat_map(|kept| &kept.blobs).collect();
+        for name in self.names_in("layers")?.iter().filter(|name| !layers.contains(name)) {
+            if self.discard(trash, &format!("layers/{name}"))? {
+                self.sizes.forget(name);
+            }
+        }
+        for (name, _) in self.files_in("blobs/sha256")?.iter().filter(|(name, _)| !blobs.contains(name)) {
+            self.discard(trash, &format!("blobs/sha256/{name}"))?;
+        }
+        for (name, _) in self.files_in("partial")? {
+            // A blob that is being fetched is claimed under its final name.
+            if self.claims().unless_claimed(&format!("blobs/sha256/{name}"), || ()).is_some() {
+                self.discard(trash, &format!("partial/{name}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a part of the store away, to be removed with `trash`, unless somebody relies on it. Says whether it did.
+    fn discard(&self, trash: &Incoming, path: &str) -> Result<bool, Error> {
+        let from = self.directory().join(path);
+        let to = trash.directory.path().join(path.replace('/', "-"));
+        match self.claims().unless_claimed(path, || fs::rename(&from, &to)) {
+            None => Ok(false),
+            Some(Ok(())) => Ok(true),
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Some(Err(source)) => Err(Error::Write { path: from, source }),
+        }
+    }
+
+    /// What every readable record keeps. One that cannot be read is no image; it goes when it is written anew.
+    fn kept(&self) -> Result<Vec<Kept>, Error> {
+        let mut found = Vec::new();
+        for (name, _) in self.files_in("images")? {
+            let path = self.directory().join("images").join(&name);
+            let Some(manifest) = digest::parse(&format!("sha256:{name}")) else { continue };
+            let (Ok(record), Ok(metadata)) = (self.record(&manifest), fs::metadata(&path)) else { continue };
+            let used = metadata.modified().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+            let last_used =
+                WallTime(used.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)));
+            let layers: BTreeSet<String> = record.layers.iter().cloned().collect();
+            let blobs = self.blobs_of(&record);
+            let blob_bytes = |name: &String| {
+                fs::metadata(self.directory().join("blobs/sha256").join(name)).map_or(0, |found| found.len())
+            };
+            let bytes = layers.iter().map(|name| self.layer_bytes(name)).sum::<u64>()
+                + blobs.iter().map(blob_bytes).sum::<u64>();
+            let image = StoredImage { manifest, names: record.names, bytes, last_used };
+            found.push(Kept { image, layers, blobs });
+        }
+        Ok(found)
+    }
+
+    /// The blobs that an image keeps, by their hex digits. The layers of an image from a registry can be had again.
+    fn blobs_of(&self, record: &Record) -> BTreeSet<String> {
+        let mut blobs: BTreeSet<String> =
+            record.indexes.iter().map(|index| digest::hex(index).to_owned()).collect();
+        blobs.insert(digest::hex(&record.manifest).to_owned());
+        blobs.insert(digest::hex(&record.config).to_owned());
+        let is_local = record.names.is_empty() || record.names.iter().any(|name| name.starts_with("oci:"));
+        if is_local
+            && let Ok(bytes) = fs::read(self.blob_path(&record.manifest))
+            && let Ok(manifest) = manifest::manifest(&bytes)
+        {
+            blobs.extend(manifest.layers.iter().map(|(blob, _)| digest::hex(&blob.digest).to_owned()));
+        }
+        blobs
+    }
+
+    fn layer_bytes(&self, name: &str) -> u64 {
+        self.sizes.of(name, &self.layer_path(name))
+    }
+
+    fn names_in(&self, place: &str) -> Result<Vec<String>, Error> {
+        let path = self.directory().join(place);
+        let entries = fs::read_dir(&path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.map_err(|source| Error::Read { path, source })?;
+        Ok(entries.iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+    }
+
+    fn files_in(&self, place: &str) -> Result<Vec<(String, u64)>, Error> {
+        let path = self.directory().join(place);
+        let sized = |name: String| {
+            let bytes = fs::metadata(path.join(&name)).map_or(0, |found| found.len());
+            (name, bytes)
+        };
+        Ok(self.names_in(place)?.into_iter().map(sized).collect())
+    }
+}
+
+impl Sizes {
+    fn of(&self, name: &str, path: &Path) -> u64 {
+        if let Some(known) = self.lock().get(name) {
+            return *known;
+        }
+        let bytes = tree_bytes(path, 0);
+        self.lock().insert(name.to_owned(), bytes);
+        bytes
+    }
+
+    fn forget(&self, name: &str) {
+        self.lock().remove(name);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes on disk of a directory and all in it; links are counted, not followed. What vanishes meanwhile counts nothing.
+fn tree_bytes(path: &Path, depth: usize) -> u64 {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+    let mut bytes = metadata.blocks() * 512;
+    if metadata.is_dir() && depth <= super::tree::DEPTH_LIMIT {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        bytes += entries.map(|entry| tree_bytes(&entry.path(), depth + 1)).sum::<u64>();
+    }
+    bytes
+}
+
+#[cfg(test)]
+#[path = "tests/cache.rs"]
+mod tests;

@@ -1,5 +1,5 @@
 # One line per target; each does its own set-up. `make` alone lists them.
-.PHONY: help demo test build image docs lint fmt tidy client-test clean-demo deb test-debian
+.PHONY: help demo test bench build image docs lint fmt tidy client-test clean-demo deb test-debian
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -8,6 +8,8 @@ demo: ## scale an application over edge nodes with an official client, real cont
 	@scripts/demo
 test: ## everything: format, lints, all tests, the official SDKs against a live server
 	@scripts/test
+bench: ## measure beside runc, crun and Docker Swarm, and write docs/benchmarks.md (PART=api,memory… QUICK=1)
+	@scripts/bench
 build: ## the release binary, target/release/ensemble
 	cargo build --release --package ensemble-cli
 image: ## the example image, target/hello-edge.oci (no network)

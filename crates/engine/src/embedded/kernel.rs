@@ -3,8 +3,11 @@
 //! whose process was checked against boot id and start time (runtime.md §0.2, §7).
 
 use ensemble_model::time::WallTime;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -99,6 +102,16 @@ pub fn signal(process: impl AsFd, signal: Signal) -> io::Result<()> {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Takes the exit status of a process that is ending, if it is our child and nobody else is there to take it: process 1
+/// of a container inherits whatever loses its parent, and would keep it as a zombie.
+pub fn reap(identity: &ProcessIdentity) {
+    // Best effort throughout: gone, or another's child, is as good.
+    let Ok(Some(process)) = open_process(identity) else { return };
+    let patience = Timespec { tv_sec: 1, tv_nsec: 0 };
+    let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience));
+    let _ = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
 }
 
 /// Asks whether somebody holds the lock on `path`. A file that is not there is held by nobody.

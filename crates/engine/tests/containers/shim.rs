@@ -233,6 +233,34 @@ fn an_exit_is_told_though_the_disk_is_full() {
     assert_eq!(exit.end, End::Exited { code: 5 });
 }
 
+#[test]
+fn a_flood_on_a_full_disk_blocks_nobody() {
+    need_root!("a_flood_on_a_full_disk_blocks_nobody");
+    // Sixteen times what fits, and more than a pipe holds: a program that nobody reads would never come to its end.
+    let mut bench = Bench::new("flood-full", &["flood-of", "32768"]);
+    bench.order.log = LogBounds { bytes: 64 << 20, bytes_per_second: 1 << 30 };
+    let small = bench.on_small_disk();
+
+    bench.start();
+    let exit = bench.ended();
+
+    drop(small);
+    assert_eq!(exit.end, End::Exited { code: 0 });
+}
+
+#[test]
+fn what_a_program_left_behind_ends_with_it() {
+    need_root!("what_a_program_left_behind_ends_with_it");
+    let mut bench = Bench::new("orphan", &["orphan"]);
+
+    bench.start();
+    let exit = bench.ended();
+
+    assert_eq!(exit.end, End::Exited { code: 4 });
+    assert_eq!(bench.log(), ["stdout F left"]);
+    assert!(!bench.order.group.exists(), "the grandchild went with its group");
+}
+
 /// Most of it are relocations of the executable: an executable at a fixed address (`-no-pie`) has none.
 #[test]
 fn a_supervisor_needs_less_than_a_mebibyte_of_its_own() {

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::machine::{Greeter, Machine, app, ip, on_a_machine, pod, run, wait, within};
+use super::names::Names;
 use super::namespace::forget_namespaces;
 use super::{Error, Network, PodNetwork, Presence};
 
@@ -362,6 +363,51 @@ fn a_full_slice_refuses_one_pod_and_harms_no_other() {
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 5);
         let refused = answers.iter().find_map(|answer| answer.as_ref().err()).unwrap();
         assert!(matches!(refused, Error::Full { .. }), "{refused}");
+    });
+}
+
+/// A bridge takes 1,023 ports (runtime.md §5).
+#[test]
+fn a_pod_that_its_bridge_has_no_port_for_leaves_nothing_and_its_address_is_free_again() {
+    let name = "a_pod_that_its_bridge_has_no_port_for_leaves_nothing_and_its_address_is_free_again";
+    on_a_machine(name, |machine| {
+        let mut config = machine.config("one");
+        // Five addresses: one that were lost would be missed.
+        config.pod_network = "10.80.0.0/29".parse().unwrap();
+        let (batch, run_dir) = (config.state_dir.join("../batch"), config.run_dir.clone());
+        let network = wait(Network::open(config)).unwrap();
+        let bridge = link_named("eb");
+        let ports =
+            (0..1_023).map(|port| format!("link add p{port} master {bridge} type veth peer name q{port}\n"));
+        fs::write(&batch, ports.collect::<String>()).unwrap();
+        ip(&format!("-batch {}", batch.display()));
+
+        let refused = wait(network.attach(&pod(0), &app("shop"))).unwrap_err();
+        wait(network.detach(&pod(0))).unwrap();
+        let namespaces = fs::read_dir(run_dir.join("netns")).unwrap().count();
+        let interfaces = links().matches(" ev").count();
+        (0..5).for_each(|port| drop(ip(&format!("link delete p{port}"))));
+        let addresses: Vec<_> = (1..6).map(|index| attach(&network, index, "shop").address).collect();
+
+        assert!(matches!(refused, Error::Kernel { .. }), "{refused}");
+        assert_eq!((namespaces, interfaces), (0, 0));
+        assert_eq!(addresses.len(), 5);
+    });
+}
+
+/// Its name is a hash of the data directory and the pod: what has it was ours, before a crash.
+#[test]
+fn an_interface_that_has_a_pods_name_already_gives_way() {
+    on_a_machine("an_interface_that_has_a_pods_name_already_gives_way", |machine| {
+        let network = machine.open("one");
+        let taken = Names::new(&machine.config("one").data_dir_identity).link(&pod(0), 0);
+        ip(&format!("link add {taken} type veth peer name other"));
+
+        let attached = attach(&network, 0, "shop");
+
+        let greeter = serve_in(&attached, 8080);
+        assert!(greeter.is_reached(None, attached.address).is_some());
+        assert_eq!(link_named("ev"), taken);
     });
 }
 

@@ -17,6 +17,7 @@ use ensemble_model::id::{AppId, Digest, InstanceId};
 use rustix::process::Signal;
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -94,11 +95,13 @@ impl Error {
 }
 
 /// What an action learnt beside that it worked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Learnt {
     Nothing,
     Attached(IpAddr),
     Resolved(Digest),
+    /// The supervisor, our child.
+    Spawned(OwnedFd),
 }
 
 /// Everything that actions work with.
@@ -132,7 +135,9 @@ impl Machine {
                 // Asked again because only the network knows the namespace's path; it changes nothing.
                 let pod = self.network.attach(&container.pod, &record.cell.app).await?;
                 let start = Start { record, container, attempt, pod };
-                self.blocking(move |machine| start.run(machine)).await
+                let machine = self;
+                let spawned = tokio::task::spawn_blocking(move || start.run(&machine)).await;
+                Ok(Learnt::Spawned(spawned.map_err(|_| Error::Cut)??))
             }
             Action::Prepare(record) => self.blocking(move |machine| machine.prepare(&record)).await,
             Action::Collect { container, attempt, loss } => {
@@ -201,6 +206,10 @@ impl Machine {
         let now = clocks();
         let running = record::read::<Running>(&directory.running()).unwrap_or_default();
         let same_boot = running.filter(|running| running.process.boot_id == boot_id);
+        if let Some(running) = &same_boot {
+            // Its parent is dead: where we are process 1, we are its parent now.
+            kernel::reap(&running.process);
+        }
         let up_ms = same_boot.map_or(0, |running| now.boot_ms.saturating_sub(running.started_boot_ms));
         let end = End::Lost { reason: loss.reason().to_owned() };
         // The boot it ran in: one that is over is nobody's reason for a pause.
@@ -235,7 +244,7 @@ impl Machine {
     }
 
     /// A descriptor of the supervisor that holds the container's lock, checked.
-    fn supervisor(&self, key: &ContainerKey) -> Result<Option<std::os::fd::OwnedFd>, Error> {
+    fn supervisor(&self, key: &ContainerKey) -> Result<Option<OwnedFd>, Error> {
         supervisor_of(&self.layout.container(key))
     }
 
@@ -258,7 +267,7 @@ impl Machine {
 
 /// Who holds the lock of this directory: written into it, and believed only if the process is that one. A lock that
 /// makes no sense names nobody.
-pub(super) fn supervisor_of(directory: &Directory) -> Result<Option<std::os::fd::OwnedFd>, Error> {
+pub(super) fn supervisor_of(directory: &Directory) -> Result<Option<OwnedFd>, Error> {
     let identity = match record::read::<ProcessIdentity>(&directory.lock()) {
         Err(record::Error::Malformed { .. }) => None,
         read => read?,

@@ -350,6 +350,9 @@ impl Supervisor {
                 facts.remnants.remove(pod);
                 facts.networks.insert(pod.clone(), address);
             }
+            (Action::Start { container, .. }, Learnt::Spawned(process)) => {
+                self.watches.take(container.clone(), process);
+            }
             (Action::Detach(pod), _) => {
                 facts.remnants.remove(pod);
                 facts.networks.remove(pod);
@@ -466,8 +469,5 @@ impl Supervisor {
 }
 
 fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
+    one.into_iter().chain(other).min()
 }

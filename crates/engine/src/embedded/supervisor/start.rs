@@ -10,9 +10,12 @@ use crate::embedded::record::{self, Attempt, InstanceRecord};
 use crate::embedded::shim::order::{Directory, Order};
 use ensemble_model::application::Container;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::io;
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 /// From the stop signal to the kill (`decisions.md` §2.6).
 const GRACE_MS: u64 = 10_000;
@@ -31,7 +34,8 @@ pub(super) struct Start {
 }
 
 impl Start {
-    pub(super) fn run(&self, machine: &Machine) -> Result<(), Error> {
+    /// Returns the supervisor, our child: it may have ended already.
+    pub(super) fn run(&self, machine: &Machine) -> Result<OwnedFd, Error> {
         let template = self.template()?;
         let image = self.image(machine, template)?;
         let directory = machine.layout.container(&self.container);
@@ -193,7 +197,7 @@ fn write_plain(path: &Path, content: &impl serde::Serialize) -> Result<(), Error
     std::fs::write(path, bytes).map_err(Error::file("write", path))
 }
 
-fn spawn(machine: &Machine, directory: &Directory) -> Result<(), Error> {
+fn spawn(machine: &Machine, directory: &Directory) -> Result<OwnedFd, Error> {
     let mut supervisor = machine
         .shim
         .command()
@@ -206,11 +210,24 @@ fn spawn(machine: &Machine, directory: &Directory) -> Result<(), Error> {
         .stderr(Stdio::null())
         .spawn()
         .map_err(Error::Spawn)?;
-    let Some(starting) = supervisor.stdout.take() else { return Ok(()) };
-    // The end of the pipe says: it runs, or it has written why not. Reaping is the watcher's.
-    let mut polled = [PollFd::new(&starting, PollFlags::HUP)];
-    let _ = poll(&mut polled, Some(&START_PATIENCE));
-    Ok(())
+    let starting = supervisor.stdout.take();
+    let process = open_child(supervisor).map_err(Error::Spawn)?;
+    if let Some(starting) = starting {
+        // The end of the pipe says: it runs, or it has written why not. Reaping is the watcher's.
+        let mut polled = [PollFd::new(&starting, PollFlags::HUP)];
+        let _ = poll(&mut polled, Some(&START_PATIENCE));
+    }
+    Ok(process)
+}
+
+/// A child that nobody has asked for yet has its pid for itself.
+fn open_child(mut child: Child) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+    pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| {
+        // No descriptor is left to watch it by.
+        let _ = child.kill().and_then(|()| child.wait());
+        errno.into()
+    })
 }
 
 #[cfg(test)]

@@ -16,16 +16,29 @@ use tokio::task::AbortHandle;
 pub(crate) struct Watches {
     messages: mpsc::Sender<Message>,
     watched: BTreeMap<ContainerKey, AbortHandle>,
+    /// Just started, and not yet known to hold a lock.
+    started: BTreeMap<ContainerKey, OwnedFd>,
 }
 
 impl Watches {
     pub(crate) fn new(messages: mpsc::Sender<Message>) -> Self {
-        Self { messages, watched: BTreeMap::new() }
+        Self { messages, watched: BTreeMap::new(), started: BTreeMap::new() }
+    }
+
+    /// Takes a child that was started a moment ago.
+    pub(super) fn take(&mut self, key: ContainerKey, process: OwnedFd) {
+        self.started.insert(key, process);
     }
 
     /// Watches every supervisor that holds a lock and is not watched yet. Says whether all of them are: one may hold
     /// the lock and not have written yet who it is.
     pub(super) fn follow(&mut self, held: &BTreeSet<ContainerKey>, layout: &Layout) -> bool {
+        for (key, process) in std::mem::take(&mut self.started) {
+            if !held.contains(&key) {
+                // It let go of the lock, as its last deed, before anybody looked: nobody else would reap it.
+                tokio::spawn(until_reaped(process));
+            }
+        }
         let mut all = true;
         for key in held {
             if self.watched.contains_key(key) {
@@ -60,14 +73,18 @@ fn register(process: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     Ok(unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }?)
 }
 
-async fn watch(identity: ProcessIdentity, key: ContainerKey, messages: mpsc::Sender<Message>) {
-    if let Ok(Some(process)) = kernel::open_process(&identity)
-        && let Ok(process) = register(process)
-    {
+async fn until_reaped(process: OwnedFd) {
+    if let Ok(process) = register(process) {
         // Readable when the process has ended. An error means the same: nothing more will be learnt from it.
         let _ = process.readable().await;
         // Ours are children and must be reaped; adopted ones are somebody else's.
         let _ = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    }
+}
+
+async fn watch(identity: ProcessIdentity, key: ContainerKey, messages: mpsc::Sender<Message>) {
+    if let Ok(Some(process)) = kernel::open_process(&identity) {
+        until_reaped(process).await;
     } else {
         // Gone already, or the lock names one that is: look again, but not in a circle without a pause.
         tokio::time::sleep(super::SOON).await;

@@ -136,7 +136,8 @@ pub async fn serve_until<S: LogStore>(
     };
     let gateway = Arc::new(Gateway::new(credentials, Arc::clone(&services)));
     on_ready(&ready);
-    let ended = run(listener, gateway, writer, &phase).await;
+    let serving = listen::serve(listener, gateway, settings.limits.clone(), phase.subscribe());
+    let ended = run(serving, writer, &phase).await;
     services.engines.shut_down().await;
     drop(couriers);
     sqlite.close().await;
@@ -145,8 +146,7 @@ pub async fn serve_until<S: LogStore>(
 
 /// Serves until the listener has drained, or the writer cannot go on; then lets the writer finish.
 async fn run<S: LogStore>(
-    listener: TcpListener,
-    gateway: Arc<Gateway>,
+    serving: impl Future<Output = ()>,
     writer: Writer<S>,
     phase: &watch::Sender<Phase>,
 ) -> Result<(), Error> {
@@ -154,7 +154,7 @@ async fn run<S: LogStore>(
     // In a set, so that it ends with this future however that ends.
     let mut writers = JoinSet::new();
     writers.spawn(writer.run(stopped));
-    let mut serving = pin!(listen::serve(listener, gateway, phase.subscribe()));
+    let mut serving = pin!(serving);
     let writer_ended = tokio::select! {
         ended = writers.join_next() => {
             // Whoever waits for an answer is told that there will be none.

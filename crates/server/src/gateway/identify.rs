@@ -1,7 +1,8 @@
 //! From what HTTP brought to who claims to call what. The rules are `ensemble_wire::signature`'s; here is only the
 //! way from hyper's types to them. Must keep header values as they were sent: they are signed.
 
-use super::{BODY_BYTES_AT_MOST, BodyFault, Received};
+use super::body::BODY_BYTES_AT_MOST;
+use super::{BodyFault, Received};
 use ensemble_wire::catalog;
 use ensemble_wire::error::{Code, Error, shown};
 use ensemble_wire::signature::{self, Claim};
@@ -22,7 +23,7 @@ pub(super) fn request<'a>(
         path: &received.path,
         raw_query: &received.query,
         headers,
-        body: received.body.as_deref().unwrap_or_default(),
+        body: received.body.as_ref().map_or(&[], |body| &body.bytes),
     }
 }
 
@@ -40,7 +41,14 @@ pub(super) fn identify(
     match received.body {
         Ok(_) => {}
         Err(BodyFault::TooLarge) => return Err(Error::body_too_large(BODY_BYTES_AT_MOST)),
-        Err(BodyFault::TooSlow) => return Err(Error::invalid("the body did not arrive within 30 seconds")),
+        Err(BodyFault::TooSlow { within }) => {
+            let seconds = within.as_secs();
+            return Err(Error::invalid(format!("the body did not arrive within {seconds} seconds")));
+        }
+        Err(BodyFault::NoRoom) => {
+            let detail = "Too many large requests arrive at once; try again in a moment.";
+            return Err(Error::new(Code::ServiceUnavailable).with_detail(detail));
+        }
         Err(BodyFault::Broken) => {
             return Err(Error::invalid("the body ended early or its framing is broken"));
         }

@@ -3,6 +3,8 @@
 //! Must not know what an action does; that is `action`'s.
 
 mod authorize;
+mod body;
+mod connections;
 mod identify;
 pub(crate) mod listen;
 mod nonce;
@@ -12,7 +14,6 @@ mod verify;
 use crate::action::{self, Answer, Context, Services};
 use crate::credentials::Credentials;
 use axum::body::Body;
-use bytes::Bytes;
 use ensemble_wire::catalog;
 use ensemble_wire::entry::Action;
 use ensemble_wire::error::{Code, Error};
@@ -25,11 +26,8 @@ use nonce::{Limits, NonceTable};
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::Instrument;
-
-/// Largest body that is read; the rest of a larger one is not kept.
-pub(crate) const BODY_BYTES_AT_MOST: usize = 1 << 20;
 
 /// A request as it came off the wire, whole.
 pub(crate) struct Received {
@@ -39,7 +37,7 @@ pub(crate) struct Received {
     /// What follows `?`, undecoded.
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Result<Bytes, BodyFault>,
+    pub(crate) body: Result<body::Whole, BodyFault>,
     pub(crate) peer: IpAddr,
 }
 
@@ -47,7 +45,11 @@ pub(crate) struct Received {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyFault {
     TooLarge,
-    TooSlow,
+    TooSlow {
+        within: Duration,
+    },
+    /// Too many large ones at once.
+    NoRoom,
     /// The client went away, or broke the framing.
     Broken,
 }
@@ -131,6 +133,8 @@ impl Gateway {
             nonce: verify::nonce_of(&claim),
             parameters: parameters.to_value(),
         };
+        // The signed text of a large request is several times its size, and the wait for a durable answer is long.
+        drop(claim);
         action::call(context, permit, &parameters).await
     }
 }

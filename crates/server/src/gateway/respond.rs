@@ -30,11 +30,16 @@ pub(super) fn error(ticket: &Ticket, error: &Error, host: &str) -> Response<Body
     respond(status, &ticket.request_id, ticket.format.content_type(), Body::from(body))
 }
 
+/// Marks a response that goes on after its handler has returned.
+#[derive(Clone, Copy)]
+pub(super) struct Stream;
+
 /// Server-sent events: the answer begins now and ends when the stream does.
 pub(super) fn events(request_id: &str, events: EventStream) -> Response<Body> {
     let mut response =
         respond(StatusCode::OK, request_id, "text/event-stream;charset=utf-8", Body::from_stream(events));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response.extensions_mut().insert(Stream);
     response
 }
 

@@ -2,6 +2,7 @@
 //! machine, seen without asking the server. Only the binary and its API are used, nothing of its insides.
 
 pub mod client;
+pub mod costly;
 pub mod forge;
 pub mod image;
 pub mod machine;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 /// One process of a container of ours. Pid and start time together are an identity: pids come round again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,28 @@ pub fn left_behind(data_dir: &Path) -> Vec<String> {
         }
     }
     found
+}
+
+/// What a process has used of the processors so far, in and for it; in steps of 10 ms.
+pub fn processor_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    let (_, tail) = stat.rsplit_once(") ").expect("a stat line names its process");
+    // Fields 14 and 15 of the whole line, in hundredths of a second; the state is field 3.
+    let ticks: u64 = tail.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// Memory of a process that is really there, in bytes.
+pub fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a status tells the size");
+    let kibibytes = line.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+    kibibytes.expect("a size is a number") * 1_024
+}
+
+/// Open files, sockets among them.
+pub fn open_files(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs").count()
 }
 
 /// Who runs this test.

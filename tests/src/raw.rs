@@ -57,6 +57,37 @@ impl Connection {
         self.stream.write_all(bytes)
     }
 
+    /// Sends as much as the server takes before it stops taking for so long.
+    pub fn send_within(&mut self, bytes: &[u8], patience: Duration) {
+        let _ = self.stream.set_write_timeout(Some(patience));
+        // What was not taken is what this is about.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// The same connection a second time, to send while the first waits for an answer.
+    pub fn another(&self) -> Result<Self> {
+        Ok(Self { stream: self.stream.try_clone()?, unread: Vec::new() })
+    }
+
+    /// Whether an answer of status 200 begins; its body is left to come.
+    pub fn is_answering(&mut self) -> Result<bool> {
+        Ok(self.head()?.is_some_and(|answer| answer.status == 200))
+    }
+
+    /// Whether the server has closed the connection by now.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        self.stream.set_nonblocking(true)?;
+        let ended = loop {
+            match self.stream.read(&mut [0; 4 << 10]) {
+                Ok(0) => break true,
+                Ok(_) => {}
+                Err(error) => break error.kind() != ErrorKind::WouldBlock,
+            }
+        };
+        self.stream.set_nonblocking(false)?;
+        Ok(ended)
+    }
+
     /// Says that nothing more will be sent.
     pub fn finish(&mut self) -> std::io::Result<()> {
         self.stream.shutdown(std::net::Shutdown::Write)

@@ -4,11 +4,14 @@
 
 #![expect(clippy::unwrap_used, reason = "the words that tables share are tests as well")]
 
+mod cost;
 mod encoding;
+mod flood;
 mod form;
 mod framing;
 mod json;
 mod replay;
 mod signature;
+mod slow;
 mod stage;
 mod xml;

@@ -93,7 +93,15 @@ impl Case {
 
 impl Stage {
     pub(crate) fn set() -> Self {
-        let site = Site::start(Engine::Simulated).unwrap();
+        Self::on(Site::start(Engine::Simulated).unwrap())
+    }
+
+    /// With these `[limits]` in the server's configuration.
+    pub(crate) fn with_limits(limits: &str) -> Self {
+        Self::on(Site::configured(Engine::Simulated, &format!("[limits]\n{limits}\n")).unwrap())
+    }
+
+    fn on(site: Site) -> Self {
         let key = Key::of(&site.data_dir()).unwrap();
         let address = site.server().url.trim_start_matches("http://").to_owned();
         let mut stage = Self { site, key, address, app_id: String::new() };

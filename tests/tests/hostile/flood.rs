@@ -1,0 +1,86 @@
+//! More connections than there may be, and more large bodies than there is room for: the server goes on answering
+//! good requests, and neither memory nor open files grow beyond their bounds.
+
+use crate::stage::{FORM, Stage};
+use ensemble_tests::forge::Draft;
+use ensemble_tests::machine;
+use ensemble_tests::raw::{Body, Connection};
+use std::time::{Duration, Instant};
+
+const CONNECTIONS: usize = 64;
+const MEMORY_GROWTH_AT_MOST: u64 = 64 << 20;
+
+#[test]
+fn idle_connections_give_way_and_a_known_client_keeps_its_own() {
+    let stage = Stage::with_limits("connections = 64");
+    let pid = stage.site.server().pid();
+    let (memory, files) = (machine::resident_bytes(pid), machine::open_files(pid));
+    let mut known = Connection::open(&stage.address).unwrap();
+    ask(&mut known, &stage);
+    let watched = stage.v3(&Draft::of("Watch", &[("AppId", &stage.app_id)]));
+    let mut watcher = Connection::open(&stage.address).unwrap();
+    watcher.send(&watched.bytes()).unwrap();
+    assert!(watcher.is_answering().unwrap());
+
+    let mut flood: Vec<Connection> = Vec::new();
+    for number in 0..CONNECTIONS * 10 {
+        let mut connection = Connection::open(&stage.address).unwrap();
+        // Half of them say something, and then nothing more.
+        if number % 2 == 0 {
+            connection.send(b"POST / HTTP/1.1\r\nHost: x\r\n").unwrap();
+        }
+        flood.push(connection);
+        if number % 40 == 0 {
+            let began = Instant::now();
+            stage.ask(&stage.describe());
+            assert!(began.elapsed() < Duration::from_secs(2), "a stranger waited {:?}", began.elapsed());
+        }
+    }
+
+    ask(&mut known, &stage);
+    stage.ask(&stage.describe());
+    let open = machine::open_files(pid);
+    assert!(open <= files + CONNECTIONS + 8, "{open} files, {files} before");
+    let grown = machine::resident_bytes(pid).saturating_sub(memory);
+    assert!(grown < MEMORY_GROWTH_AT_MOST, "{grown} bytes more");
+    assert!(flood.swap_remove(0).answer(Body::Follows).unwrap().is_none(), "the first gave way");
+    assert!(!watcher.has_ended().unwrap(), "a stream never gives way");
+}
+
+#[test]
+fn large_bodies_that_do_not_end_take_only_so_much_memory() {
+    let stage = Stage::with_limits("body_within = \"20s\"");
+    let pid = stage.site.server().pid();
+    let memory = machine::resident_bytes(pid);
+    let body = vec![b'x'; 1_000_000];
+    let large = stage.v3(&stage.describe().body(FORM, body));
+    let almost = large.bytes();
+    let almost = &almost[..almost.len() - 1];
+
+    std::thread::scope(|threads| {
+        let senders: Vec<_> = (0..150)
+            .map(|_| {
+                threads.spawn(|| {
+                    let mut connection = Connection::open(&stage.address).unwrap();
+                    connection.send_within(almost, Duration::from_secs(3));
+                    connection
+                })
+            })
+            .collect();
+        let held: Vec<Connection> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+        let began = Instant::now();
+        stage.ask(&stage.describe());
+        assert!(began.elapsed() < Duration::from_secs(2));
+        let grown = machine::resident_bytes(pid).saturating_sub(memory);
+        println!("{} large bodies: {} MiB", held.len(), grown >> 20);
+        // 64 large ones, and the first 64 KiB of the others.
+        assert!(grown < 110 << 20, "{} MiB more", grown >> 20);
+        drop(held);
+    });
+    stage.ask(&stage.describe());
+}
+
+fn ask(connection: &mut Connection, stage: &Stage) {
+    connection.send(&stage.v3(&stage.describe()).bytes()).unwrap();
+    assert_eq!(connection.answer(Body::Follows).unwrap().unwrap().status, 200);
+}

@@ -207,7 +207,8 @@ impl Stage {
         }
     }
 
-    fn settle(&self) {
+    /// Waits until the application's last change has ended.
+    pub(crate) fn settle(&self) {
         let began = Instant::now();
         loop {
             let answer = self.ask(&Draft::of("DescribeDeviceService", &[("AppId", &self.app_id)]));

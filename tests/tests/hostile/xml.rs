@@ -1,9 +1,131 @@
 //! Answers as XML (gateway.md §6): every action is asked twice, and what a parser reads from the XML is what stands
 //! in the JSON, member by member. Also the parser that the tables read refusals with.
 
+use crate::stage::{JSON, Stage, XML};
+use ensemble_tests::forge::Draft;
+use ensemble_wire::catalog::ACTIONS;
+use ensemble_wire::entry::Kind;
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[test]
+fn every_action_says_in_xml_what_it_says_in_json() {
+    let stage = Stage::set();
+    let calls = calls(&stage);
+    let called: BTreeSet<&str> = calls.iter().map(|call| call.action.as_str()).collect();
+    let answering = ACTIONS.iter().filter(|action| action.kind != Kind::Stream).map(|action| action.name);
+    assert_eq!(called, answering.collect(), "a new action has its place in this table");
+
+    for call in &calls {
+        let json = in_json(&stage, call, 200);
+        let xml = in_xml(&stage, call, 200);
+
+        assert_eq!(xml, leaves_of(&format!("{}Response", call.action), &json), "{json:#}");
+    }
+}
+
+#[test]
+fn every_refusal_says_in_xml_what_it_says_in_json() {
+    let stage = Stage::set();
+    let rescale = stage.rescale();
+    let refused = [
+        (rescale.clone().without("AppId"), 400),
+        (rescale.clone().with("Timeout", "<0 & \"more\">"), 400),
+        (rescale.clone().with("AppId", "line\r\nfeed\t\u{1f600}"), 400),
+        (rescale.clone().with("ResourceSelector", r#"[{"count":1000}]"#).without("RescaleLevel"), 400),
+        // Brings a whole plan along.
+        (rescale.with("IfPlan", "another"), 400),
+        (Draft::of("Watch", &[("AppId", "none")]), 400),
+        (Draft::of("RescaleUniverse", &[]), 404),
+    ];
+
+    for (call, status) in &refused {
+        let json = in_json(&stage, call, *status);
+        let xml = in_xml(&stage, call, *status);
+
+        assert_eq!(xml, leaves_of("Error", &json), "{json:#}");
+    }
+}
+
+/// One call of every action; a write has a token, so that asking twice is one change and one answer.
+fn calls(stage: &Stage) -> Vec<Draft> {
+    let template = json!({
+        "appMetaData": {"appName": "shown-in-xml", "description": "a < b & \r\n\"c\" 上海"},
+        "resourceAttribute": {"instanceSpec": "ens.sn1.tiny"},
+        "resourceSelector": [],
+        "workload": [{"name": "web", "podSpec": {"containers": [{"name": "web", "image": "oci:/none"}]}}],
+    });
+    let app = ("AppId", stage.app_id.as_str());
+    let all = ("AppVersions", "All");
+    let added = stage.ask(&stage.rescale().with("ClientToken", "rescale"));
+    stage.settle();
+    let devices = stage.ask(&Draft::of("DescribeDeviceService", &[app]));
+    let instance = devices["ResourceInfos"][0]["InstanceId"].as_str().unwrap();
+    let operation = added["RequestId"].as_str().unwrap();
+    let plan = [app, ("RescaleType", "Add"), ("ResourceSelector", r#"[{"count":3},{"count":900}]"#)];
+    vec![
+        Draft::of("CreateApplication", &[("Template", &template.to_string()), ("ClientToken", "create")]),
+        stage.rescale().with("ClientToken", "rescale"),
+        Draft::of("DescribeApplication", &[app, all, ("Level", "RegionId")]),
+        Draft::of("ListApplications", &[all]),
+        Draft::of("DescribeDeviceService", &[app]),
+        Draft::of("DescribeEnsRegions", &[]),
+        Draft::of("PlanRescaleApplication", &plan),
+        Draft::of("DescribeOperation", &[("OperationId", operation)]),
+        Draft::of("ListOperations", &[app]),
+        Draft::of("DescribeInstanceLogs", &[("InstanceId", instance)]),
+        Draft::of("DeleteApplication", &[app, ("ClientToken", "delete")]),
+    ]
+}
+
+fn in_json(stage: &Stage, call: &Draft, status: u16) -> Value {
+    let answer = stage.exchange(&stage.v3(call).bytes()).unwrap();
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!((answer.status, answer.header("content-type")), (status, Some(JSON)), "{body:#}");
+    body
+}
+
+fn in_xml(stage: &Stage, call: &Draft, status: u16) -> Vec<(String, String)> {
+    let answer = stage.exchange(&stage.v1(&call.clone().omit("Format")).bytes()).unwrap();
+    assert_eq!((answer.status, answer.header("content-type")), (status, Some(XML)));
+    let mut leaves = leaves(&answer.body).unwrap();
+    own_id_aside(&mut leaves);
+    leaves
+}
+
+/// What the XML of a JSON answer has to say: a member is an element, an item of an array its element again.
+fn leaves_of(root: &str, value: &Value) -> Vec<(String, String)> {
+    let mut leaves = Vec::new();
+    add_leaves(root, value, &mut leaves);
+    own_id_aside(&mut leaves);
+    leaves
+}
+
+fn add_leaves(path: &str, value: &Value, leaves: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Object(members) if members.is_empty() => leaves.push((path.to_owned(), String::new())),
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| add_leaves(&format!("{path}/{name}"), value, leaves));
+        }
+        Value::Array(items) => items.iter().for_each(|item| add_leaves(path, item, leaves)),
+        Value::String(text) => leaves.push((path.to_owned(), text.clone())),
+        Value::Bool(_) | Value::Number(_) => leaves.push((path.to_owned(), value.to_string())),
+    }
+}
+
+/// Two requests have two ids: in the body, and in the address of an error's explanation.
+fn own_id_aside(leaves: &mut [(String, String)]) {
+    let Some((_, id)) = leaves.iter().find(|(path, _)| path.split('/').nth(1) == Some("RequestId")) else {
+        return;
+    };
+    let id = id.clone();
+    for (_, text) in leaves {
+        *text = text.replace(&id, "ID");
+    }
+}
 
 /// Names and texts of the children of the root; what they contain themselves is left out.
 pub(crate) fn members(xml: &[u8]) -> Result<BTreeMap<String, String>, String> {

@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import json
 import re
+import warnings
 
 from alibabacloud_ens20171110 import models
 from alibabacloud_ens20171110.client import Client
@@ -73,11 +74,21 @@ class OldPython:
 
     def generic(self, action, **parameters):
         """Any action by its name, as the SDK's users call what it has no class for."""
+        return self._send(self._generic(action, parameters))
+
+    def generic_xml(self, action, **parameters):
+        """The answer of any action as XML, refusal or not, as the old call hands it out: not parsed."""
+        request = self._generic(action, parameters)
+        request.set_accept_format("XML")
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            return self._client.do_action(request)
+
+    def _generic(self, action, parameters):
         request = CommonRequest(domain=self._host, version="2017-11-10", action_name=action)
         request.set_method("POST")
         for name, value in parameters.items():
             request.add_query_param(name, value)
-        return self._send(request)
+        return request
 
     def _send(self, request):
         try:

@@ -1,6 +1,7 @@
 //! What every command shares: the global options, and how a command ends.
 
 use crate::client::Client;
+use crate::configured;
 use crate::endpoint::{self, Asked};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Form};
@@ -17,7 +18,7 @@ pub(crate) struct Global {
     /// The server to call; the key is ENSEMBLE_ACCESS_KEY_ID and ENSEMBLE_ACCESS_KEY_SECRET
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     endpoint: Option<String>,
-    /// The local server's directory [default: $ENSEMBLE_DATA_DIR, or ~/.local/share/ensemble]
+    /// The local server's directory [default: $ENSEMBLE_DATA_DIR, the configuration's, or ~/.local/share/ensemble]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     data_dir: Option<PathBuf>,
     /// The form of what is printed
@@ -81,6 +82,12 @@ impl Context {
     /// The directory when neither flag, environment nor configuration names one.
     pub(crate) fn usual_data_dir(&self) -> PathBuf {
         endpoint::usual_data_dir()
+    }
+
+    /// The address range of pods: the flag's, else the configuration's.
+    pub(crate) fn pod_network(&self, flag: Option<String>) -> String {
+        let configured = || configured::settings(self.usual_data_dir()).map(|settings| settings.pod_network);
+        flag.or_else(|| Some(configured()?.to_string())).unwrap_or_else(|| "10.80.0.0/16".to_owned())
     }
 
     /// Whether a live display may be drawn on stderr.

@@ -1,6 +1,7 @@
 //! Finds the endpoint and the key to sign with: both from one source, in the order of decisions.md §7.2, so that
 //! a key never goes to a server it was not meant for. Calls nothing but the local server's port.
 
+use crate::configured;
 use crate::failure::{Exit, Failure};
 use serde_json::Value;
 use std::env;
@@ -87,7 +88,7 @@ fn nothing_found(dir: &Path) -> Failure {
         .hint("start one with `ensemble serve`, or name one with --data-dir DIR, --profile NAME or --endpoint URL")
 }
 
-/// The directory of the local server: the flag, `ENSEMBLE_DATA_DIR`, or the user's own data directory.
+/// The directory of the local server: the flag, else what the configuration says, else the user's own data directory.
 pub(crate) fn data_dir(asked: &Asked) -> PathBuf {
     if let Some(dir) = &asked.data_dir {
         return dir.clone();
@@ -95,7 +96,7 @@ pub(crate) fn data_dir(asked: &Asked) -> PathBuf {
     if let Some(dir) = variable("ENSEMBLE_DATA_DIR") {
         return PathBuf::from(dir);
     }
-    usual_data_dir()
+    configured::settings(usual_data_dir()).map_or_else(usual_data_dir, |settings| settings.data_dir)
 }
 
 /// The user's own data directory.

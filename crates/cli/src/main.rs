@@ -3,6 +3,7 @@
 
 mod client;
 mod command;
+mod configured;
 mod context;
 mod document;
 mod endpoint;

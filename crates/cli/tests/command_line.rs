@@ -100,6 +100,24 @@ fn rescaling_waits_and_tells_totals_before_and_after() {
 }
 
 #[test]
+fn the_server_of_the_machines_configuration_is_found_without_a_word() {
+    let site = Site::with_application();
+    let file = site.dir.path().join("ensemble.toml");
+    std::fs::write(&file, "data_dir = \"data\"\n").expect("the configuration is written");
+
+    let said = Command::new(env!("CARGO_BIN_EXE_ensemble"))
+        .args(["app", "list", "-o", "name"])
+        .env_clear()
+        .env("HOME", site.dir.path().join("home"))
+        .env("ENSEMBLE_CONFIG", &file)
+        .output()
+        .expect("the command runs");
+
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    assert_eq!(String::from_utf8_lossy(&said.stdout).lines().count(), 1);
+}
+
+#[test]
 fn to_is_a_total_and_sends_nothing_where_it_is_reached() {
     let site = Site::with_application();
 

@@ -14,15 +14,16 @@ use clap::Args;
   ensemble dismantle
   ensemble dismantle --data-dir /var/lib/ensemble --yes")]
 pub(crate) struct Arguments {
-    /// The address range of pods
-    #[arg(long, value_name = "CIDR", default_value = "10.80.0.0/16")]
-    pod_network: String,
+    /// The address range of pods [default: the configuration's, or 10.80.0.0/16]
+    #[arg(long, value_name = "CIDR")]
+    pod_network: Option<String>,
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     let dir = context.data_dir();
     context.confirm(&format!("end every container of `{}`?", dir.display()))?;
-    let engines = ensemble_server::dismantle(&dir, &arguments.pod_network).await.map_err(|error| {
+    let pod_network = context.pod_network(arguments.pod_network);
+    let engines = ensemble_server::dismantle(&dir, &pod_network).await.map_err(|error| {
         Failure::from_error(format!("the containers of `{}` cannot be taken away", dir.display()), &error)
     })?;
     context.say(&format!(

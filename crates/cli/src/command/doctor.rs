@@ -15,15 +15,16 @@ use serde_json::{Value, json};
   ensemble doctor
   ensemble doctor -o json")]
 pub(crate) struct Arguments {
-    /// The address range of pods
-    #[arg(long, value_name = "CIDR", default_value = "10.80.0.0/16")]
-    pod_network: String,
+    /// The address range of pods [default: the configuration's, or 10.80.0.0/16]
+    #[arg(long, value_name = "CIDR")]
+    pod_network: Option<String>,
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
-    let pod_network = arguments.pod_network.parse().map_err(|error| {
-        Failure::usage(format!("`{}` is no address range", arguments.pod_network)).cause(error)
-    })?;
+    let pod_network = context.pod_network(arguments.pod_network);
+    let pod_network = pod_network
+        .parse()
+        .map_err(|error| Failure::usage(format!("`{pod_network}` is no address range")).cause(error))?;
     let input = PreflightInput { data_dir: context.data_dir(), pod_network };
     let findings = tokio::task::spawn_blocking(move || preflight::check(&input))
         .await

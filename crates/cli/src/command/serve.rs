@@ -1,6 +1,7 @@
 //! `ensemble serve`: starts the control plane. Stdout gets exactly one line, `ready http://HOST:PORT`; what people
 //! read goes to stderr.
 
+use crate::configured;
 use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -76,8 +77,6 @@ enum Engine {
 
 impl SourceArguments {
     pub(crate) fn sources(&self, context: &Context) -> Sources {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let named = self.config.clone().or_else(|| variable(configuration::FILE_VARIABLE).map(PathBuf::from));
         let engine = self.engine.map(|engine| match engine {
             Engine::Embedded => "embedded".to_owned(),
             Engine::Simulated => "simulated".to_owned(),
@@ -91,19 +90,8 @@ impl SourceArguments {
             ("pod_network", self.pod_network.clone()),
             ("log.level", self.log.clone()),
         ];
-        Sources {
-            file: match named {
-                Some(path) => configuration::File::Named(path),
-                None => configuration::File::Usual(PathBuf::from(configuration::USUAL_FILE)),
-            },
-            flags: flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
-            // Variables that are no text cannot be any of ours.
-            environment: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .filter(|(name, _)| name.starts_with("ENSEMBLE_"))
-                .collect(),
-            data_dir: context.usual_data_dir(),
-        }
+        let flags = flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        configured::sources(self.config.clone(), flags, context.usual_data_dir())
     }
 }
 

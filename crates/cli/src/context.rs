@@ -6,7 +6,7 @@ use crate::endpoint::{self, Asked};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Form};
 use clap::{Args, ValueEnum};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -109,6 +109,12 @@ impl Context {
         if !self.global.quiet {
             output::say(text);
         }
+    }
+
+    /// Replaces the line on stderr that was drawn before; only where [`Self::draws`].
+    pub(crate) fn redraw(&self, text: &str) {
+        // Losing it loses nothing.
+        let _ = write!(io::stderr(), "\r\x1b[K{text}");
     }
 
     /// The endpoint and the key to call it with.

@@ -24,6 +24,21 @@ pub(crate) fn pulled_percent(pulled: &Value) -> Option<u64> {
     bytes.saturating_mul(100).checked_div(total).map(|percent| percent.min(100))
 }
 
+/// `512 B`, `3.4 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1_024 {
+        return format!("{bytes} B");
+    }
+    // Exact enough for one decimal.
+    let (mut value, mut unit) = (bytes as f64 / 1_024.0, 0);
+    while value >= 1_024.0 && unit + 1 < UNITS.len() {
+        value /= 1_024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
 /// `4 min 57 s`, `57 s`.
 pub(crate) fn minutes(seconds: i64) -> String {
     let seconds = seconds.max(0);
@@ -107,6 +122,13 @@ mod tests {
     fn ages_have_one_unit() {
         for (seconds, expected) in [(-3, "0s"), (3, "3s"), (120, "2m"), (7_300, "2h"), (200_000, "2d")] {
             assert_eq!(age(seconds), expected);
+        }
+    }
+
+    #[test]
+    fn sizes_have_one_decimal() {
+        for (bytes, expected) in [(0, "0 B"), (1_023, "1023 B"), (1_536, "1.5 KiB"), (10 << 30, "10.0 GiB")] {
+            assert_eq!(size(bytes), expected);
         }
     }
 

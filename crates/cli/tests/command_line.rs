@@ -25,7 +25,13 @@ const TEMPLATE: &str = r#"{"appMetaData":{"appName":"hello"},"resourceAttribute"
 
 impl Site {
     fn start() -> Self {
+        Self::of(|_| {})
+    }
+
+    /// A server on a data directory that `prepare` has made, or leaves to the server.
+    fn of(prepare: impl FnOnce(&Path)) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
+        prepare(&dir.path().join("data"));
         let mut server = std::process::Command::new(env!("CARGO_BIN_EXE_ensemble"))
             .args(["serve", "--engine", "simulated", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(dir.path().join("data"))
@@ -270,4 +276,49 @@ fn help_begins_with_examples_and_tells_the_exit_codes() {
     assert_eq!(help.exit, 0);
     assert!(help.stdout.starts_with("Examples:"), "{}", help.stdout);
     assert!(help.stdout.contains("5    does not fit"), "{}", help.stdout);
+}
+
+#[test]
+fn a_backup_is_made_online_restored_looked_at_and_confirmed() {
+    let site = Site::with_application();
+    site.run(&["rescale", "hello", "--add", "cn-shanghai-cmcc=2"]);
+    let file = site.dir.path().join("ensemble.backup");
+    let file = file.to_str().expect("a text path");
+
+    let backup = site.json(&["backup", file]);
+    let other = run(&site.dir.path().join("data"), &["restore", file]);
+    let restored_dir = site.dir.path().join("restored");
+    let restored = run(&restored_dir, &["restore", file]);
+    let doctor = run(&restored_dir, &["doctor"]);
+    let confirmed = run(&restored_dir, &["restore", "--confirm"]);
+    let again = run(&restored_dir, &["restore", "--confirm"]);
+
+    assert_eq!((&backup["applications"], &backup["instances"]), (&1.into(), &2.into()), "{backup}");
+    assert_eq!(other.exit, 1, "the directory of a running server is not empty");
+    assert!(other.stderr.contains("not empty") && other.stderr.contains("hint:"), "{}", other.stderr);
+    assert_eq!(restored.exit, 0, "{}", restored.stderr);
+    assert!(restored.stderr.contains("1 application, 2 instances"), "{}", restored.stderr);
+    assert!(doctor.stdout.contains("ensemble restore --confirm"), "{}", doctor.stdout);
+    assert!(confirmed.stderr.contains("confirmed"), "{}", confirmed.stderr);
+    assert!(again.stderr.contains("nothing waits"), "{}", again.stderr);
+}
+
+#[test]
+fn a_restored_server_is_confirmed_through_itself() {
+    let before = Site::with_application();
+    let file = before.dir.path().join("ensemble.backup");
+    assert_eq!(before.run(&["backup", file.to_str().expect("a text path")]).exit, 0);
+    let after = Site::of(|data| {
+        assert_eq!(run(data, &["restore", file.to_str().expect("a text path")]).exit, 0);
+    });
+
+    let refused = after.run(&["rescale", "hello", "--add", "cn-shanghai-cmcc=1"]);
+    let status = after.run(&["restore", "--status"]);
+    let confirmed = after.run(&["restore", "--confirm"]);
+
+    assert_eq!(refused.exit, 3, "{}", refused.stderr);
+    assert!(refused.stderr.contains("ensemble restore --confirm"), "{}", refused.stderr);
+    assert!(status.stdout.contains("Observing"), "{}", status.stdout);
+    assert_eq!(confirmed.exit, 0, "{}", confirmed.stderr);
+    assert_eq!(after.run(&["rescale", "hello", "--add", "cn-shanghai-cmcc=1"]).exit, 0);
 }

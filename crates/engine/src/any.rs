@@ -4,13 +4,27 @@ use crate::embedded::EmbeddedEngine;
 use crate::embedded::image::PullProgress;
 use crate::simulated::Simulated;
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
-use ensemble_model::id::Digest;
+use ensemble_model::id::{Digest, InstanceId};
 use ensemble_model::wanted::Wanted;
 use std::collections::BTreeMap;
 
 pub enum AnyEngine {
     Embedded(EmbeddedEngine),
     Simulated(Simulated),
+}
+
+impl AnyEngine {
+    /// The instances that it has something of on this machine, whoever wants them.
+    ///
+    /// # Errors
+    /// [`Error::Read`] when that cannot be looked at.
+    pub fn held(&self) -> Result<Vec<InstanceId>, Error> {
+        match self {
+            Self::Embedded(engine) => engine.held(),
+            // Nothing runs.
+            Self::Simulated(_) => Ok(Vec::new()),
+        }
+    }
 }
 
 impl Engine for AnyEngine {

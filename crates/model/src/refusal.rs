@@ -82,6 +82,12 @@ pub enum Refusal {
     )]
     NodesInUse { nodes: Vec<EdgeNodeId> },
 
+    #[error(
+        "this server was restored from a backup and only observes; see what `ensemble restore --status` shows, then \
+         confirm with `ensemble restore --confirm`"
+    )]
+    RestoreUnconfirmed,
+
     #[error("too many changes wait to be written; try again in a moment")]
     Overloaded,
 }

@@ -10,7 +10,7 @@ mod memory;
 
 use crate::application::Application;
 use crate::fleet::{EdgeNode, Fleet};
-use crate::id::{AccountId, AppId, EdgeNodeId, EngineName, InstanceId, OperationId};
+use crate::id::{AccountId, AppId, Digest, EdgeNodeId, EngineName, InstanceId, OperationId};
 use crate::instance::Instance;
 use crate::operation::Operation;
 use crate::permit::Permit;
@@ -104,6 +104,27 @@ impl State {
     /// What is taken of `node`, by all accounts.
     pub fn used(&self, node: &EdgeNodeId) -> Resources {
         self.used.get(node).copied().unwrap_or_default()
+    }
+
+    /// Of all accounts.
+    pub fn application_count(&self) -> usize {
+        self.applications.len()
+    }
+
+    /// How many instances the log wants to run, of all accounts: all but those being released.
+    pub fn held_instances(&self) -> usize {
+        self.instances.values().filter(|instance| instance.is_held()).count()
+    }
+
+    /// Whether the instance is anybody's, be it on its way out. For the operator, who sees all accounts.
+    pub fn knows_instance(&self, id: &InstanceId) -> bool {
+        self.instances.contains_key(id)
+    }
+
+    /// Every image that a version of any application is pinned to: as written, and its digest.
+    pub fn pins(&self) -> impl Iterator<Item = (&String, &Digest)> {
+        let versions = self.applications.values().flat_map(|application| application.versions.iter());
+        versions.flat_map(|version| version.pins.iter())
     }
 
     /// How many instances are on `node`, of all accounts, those being released included.

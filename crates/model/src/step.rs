@@ -31,6 +31,8 @@ pub enum Input {
     Tick,
     /// The queue is drained: append what is pending.
     Flush,
+    /// What was restored is to be acted on: from here on the loop decides. Nothing new to a loop that does.
+    Confirm,
     /// The append of `sequence` is durable.
     Appended {
         sequence: u64,
@@ -72,10 +74,20 @@ pub enum Output {
     },
 }
 
+/// Whether the loop decides, or only looks on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Deciding,
+    /// The log comes from a backup, and nobody has said yet that it is to be acted on (`decisions.md` §9.9): commands
+    /// are refused, nothing becomes due, engines are told nothing, and how instances are counts as unknown.
+    Observing,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// The leader's, as the store fenced it.
     pub epoch: Epoch,
+    pub mode: Mode,
     /// Entries from one snapshot to the next.
     pub snapshot_every: u64,
     /// Events from which on a batch is appended without waiting for a flush.
@@ -86,7 +98,13 @@ pub struct Settings {
 
 impl Settings {
     pub fn new(epoch: Epoch) -> Self {
-        Self { epoch, snapshot_every: 10_000, batch_events: 4_096, waiting_answers: 10_000 }
+        Self {
+            epoch,
+            mode: Mode::Deciding,
+            snapshot_every: 10_000,
+            batch_events: 4_096,
+            waiting_answers: 10_000,
+        }
     }
 }
 
@@ -149,6 +167,9 @@ impl ControlLoop {
     pub fn start(&mut self, now: Now, fleet: &Arc<Fleet>) -> Result<Vec<Output>, Refusal> {
         self.begin(now);
         decide::fleet::install(&mut self.draft, fleet)?;
+        if self.settings.mode == Mode::Observing {
+            decide::tick::lose_sight(&mut self.draft);
+        }
         let mut outputs = Vec::new();
         if self.draft.events().is_empty() {
             self.converge(&BTreeSet::new(), &mut outputs);
@@ -166,7 +187,10 @@ impl ControlLoop {
     /// The log time at which [`Input::Tick`] is due. None while an append is in flight with more to follow: that is
     /// looked at again when it is durable.
     pub fn next_wake(&self) -> Option<LogTime> {
-        if self.halted || (self.in_flight.is_some() && !self.draft.events().is_empty()) {
+        if self.halted || self.settings.mode == Mode::Observing {
+            return None;
+        }
+        if self.in_flight.is_some() && !self.draft.events().is_empty() {
             return None;
         }
         next_due(&self.draft.state, &self.attendance)
@@ -197,6 +221,7 @@ impl ControlLoop {
             }
             Input::Tick => self.begin(now),
             Input::Flush => self.flush(&mut outputs),
+            Input::Confirm => self.confirm(now, &mut outputs),
             Input::Appended { sequence } => self.appended(now, sequence, &mut outputs),
             Input::AppendFailed { reason } => self.halt(reason, &mut outputs),
         }
@@ -207,6 +232,10 @@ impl ControlLoop {
     }
 
     fn command(&mut self, now: Now, ticket: u64, command: &Command, outputs: &mut Vec<Output>) {
+        if self.settings.mode == Mode::Observing {
+            outputs.push(Output::Answer { ticket, answer: Err(Refusal::RestoreUnconfirmed) });
+            return;
+        }
         let waiting = self.answers.len() + self.in_flight.as_ref().map_or(0, |batch| batch.answers.len());
         if waiting >= self.settings.waiting_answers {
             // Refused for what is waiting, not for what was decided: nothing has to be durable first.
@@ -222,12 +251,25 @@ impl ControlLoop {
         }
     }
 
+    /// Ends observing: engines are told everything, and deadlines wait for their report as after a start.
+    fn confirm(&mut self, now: Now, outputs: &mut Vec<Output>) {
+        if std::mem::replace(&mut self.settings.mode, Mode::Deciding) == Mode::Deciding {
+            return;
+        }
+        self.set_time(now);
+        self.attendance = Attendance::new(self.draft.now.log);
+        self.converge(&BTreeSet::new(), outputs);
+    }
+
     /// Begins a batch, unless one is under way, and lets what is due happen first.
     fn begin(&mut self, now: Now) {
         if !self.draft.events().is_empty() {
             return;
         }
         self.set_time(now);
+        if self.settings.mode == Mode::Observing {
+            return;
+        }
         let log = self.draft.now.log;
         if next_due(&self.draft.state, &self.attendance).is_some_and(|due| due <= log) {
             decide::tick::on(&mut self.draft, &self.attendance);
@@ -283,6 +325,9 @@ impl ControlLoop {
 
     /// Tells engines what is durable: everything, the first time, then the cells that changed.
     fn converge(&mut self, dirty: &BTreeSet<CellKey>, outputs: &mut Vec<Output>) {
+        if self.settings.mode == Mode::Observing {
+            return;
+        }
         let epoch = self.settings.epoch;
         if std::mem::take(&mut self.unannounced) {
             let engines: Vec<EngineName> = self.durable.fleet().engines.keys().cloned().collect();

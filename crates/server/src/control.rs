@@ -57,6 +57,7 @@ pub(crate) struct Writer<S> {
     high_water: HighWater,
     wishes: Wishes,
     commands: mpsc::Receiver<Submission>,
+    confirmations: mpsc::Receiver<oneshot::Sender<()>>,
     observations: mpsc::Receiver<Observation>,
     state: watch::Sender<Arc<State>>,
     entries: broadcast::Sender<Published>,
@@ -85,6 +86,8 @@ pub(crate) struct Start<S> {
 enum Wake {
     Stop,
     Command(Submission),
+    /// The operator lets a restored server act.
+    Confirmed(oneshot::Sender<()>),
     Observation(Observation),
     Appended(Result<u64, store::Error>),
     Time,
@@ -93,11 +96,17 @@ enum Wake {
 impl<S: LogStore> Writer<S> {
     pub(crate) fn new(start: Start<S>) -> (Self, Control) {
         let (commands, submitted) = mpsc::channel(COMMANDS_AT_MOST);
+        let (confirmations, confirmed) = mpsc::channel(1);
         let (state, published) = watch::channel(start.core.state().clone());
         let (entries, _) = broadcast::channel(ENTRIES_BEHIND_AT_MOST);
         let recent = Arc::new(Recent::default());
-        let control =
-            Control { commands, state: published, entries: entries.clone(), recent: Arc::clone(&recent) };
+        let control = Control {
+            commands,
+            confirmations,
+            state: published,
+            entries: entries.clone(),
+            recent: Arc::clone(&recent),
+        };
         let writer = Self {
             core: start.core,
             first: start.first,
@@ -107,6 +116,7 @@ impl<S: LogStore> Writer<S> {
             high_water: start.high_water,
             wishes: start.wishes,
             commands: submitted,
+            confirmations: confirmed,
             observations: start.observations,
             state,
             entries,
@@ -143,6 +153,11 @@ impl<S: LogStore> Writer<S> {
             match self.wake(&mut stop).await {
                 Wake::Stop => break,
                 Wake::Command(submission) => self.command(submission)?,
+                Wake::Confirmed(answer) => {
+                    self.step(Input::Confirm)?;
+                    // Whoever asked may have gone; it is confirmed all the same.
+                    let _ = answer.send(());
+                }
                 Wake::Observation(observation) => self.step(Input::Observed(observation))?,
                 Wake::Appended(result) => self.appended(result)?,
                 Wake::Time => self.step(Input::Tick)?,
@@ -188,6 +203,7 @@ impl<S: LogStore> Writer<S> {
                 Wake::Appended(result)
             }
             Some(submission) = self.commands.recv() => Wake::Command(submission),
+            Some(answer) = self.confirmations.recv() => Wake::Confirmed(answer),
             Some(observation) = self.observations.recv(), if !full => Wake::Observation(observation),
             () = alarm => Wake::Time,
             _ = stop => Wake::Stop,

@@ -12,11 +12,11 @@ use ensemble_engine::embedded::{self, EmbeddedConfig, EmbeddedEngine};
 use ensemble_engine::simulated::{Simulated, SimulatedOptions};
 use ensemble_engine::{Engine, Error, LogLine, LogQuery};
 use ensemble_model::fleet::EngineKind;
-use ensemble_model::id::{Digest, EngineName};
+use ensemble_model::id::{Digest, EngineName, InstanceId};
 use ensemble_model::observation::Observation;
 use ensemble_model::wanted::{Epoch, Wanted};
 use ipnet::Ipv4Net;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
@@ -118,6 +118,18 @@ impl Engines {
             Some(engine) => engine.logs(query).await,
             None => Err(Error::Unreachable { reason: format!("the fleet has no engine `{name}`") }),
         }
+    }
+
+    /// The instances that any engine has something of, whoever wants them. Reads directories.
+    ///
+    /// # Errors
+    /// What the first engine says that cannot look.
+    pub(crate) fn held(&self) -> Result<BTreeSet<InstanceId>, Error> {
+        let mut all = BTreeSet::new();
+        for engine in self.by_name.values() {
+            all.extend(engine.held()?);
+        }
+        Ok(all)
     }
 
     /// Whether any engine runs images, so that they must be pinned before a version is created.

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+pub mod backup;
 mod causes;
 pub mod check;
 mod clock;
@@ -21,6 +22,7 @@ pub mod logging;
 mod mailbox;
 mod random;
 mod read_log;
+pub mod restored;
 mod signals;
 pub mod start;
 pub mod store;

@@ -4,7 +4,7 @@
 
 mod error;
 mod notes;
-mod recover;
+pub(crate) mod recover;
 
 use crate::action::Services;
 use crate::clock::Clock;
@@ -19,10 +19,11 @@ use crate::gateway::Gateway;
 use crate::gateway::listen;
 use crate::high_water::{HighWater, OnTruncation};
 use crate::logging::LogLevel;
+use crate::restored::Restoration;
 use crate::signals;
 use crate::store::LogStore;
 use crate::store::sqlite::SqliteStore;
-use ensemble_model::step::{self, ControlLoop};
+use ensemble_model::step::{self, ControlLoop, Mode};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -65,6 +66,8 @@ pub struct Ready {
     pub data_note: String,
     /// `built-in, 70 edge nodes    engine embedded: real containers on this machine`.
     pub fleet_note: String,
+    /// Only where a backup was restored and waits to be confirmed.
+    pub restore_note: Option<String>,
 }
 
 /// Serves until a signal says to stop. `on_ready` is told once requests are answered.
@@ -110,7 +113,10 @@ pub async fn serve_until<S: LogStore>(
     let high_water = HighWater::open(&mark, recovered.state.sequence(), on_truncation)?;
 
     let clock = Clock::resume(recovered.state.last());
-    let mut core = ControlLoop::new(recovered, step::Settings::new(epoch), clock.now());
+    let restoration = Restoration::open(data_dir.path())?;
+    let mode = if restoration.is_observing() { Mode::Observing } else { Mode::Deciding };
+    let core_settings = step::Settings { mode, ..step::Settings::new(epoch) };
+    let mut core = ControlLoop::new(recovered, core_settings, clock.now());
     let first = core.start(clock.now(), &fleet).map_err(Error::FleetInUse)?;
     let configuration = engines::Configuration {
         data_dir: data_dir.path(),
@@ -125,7 +131,6 @@ pub async fn serve_until<S: LogStore>(
     let start = control::Start { core, first, clock, epoch, store, high_water, wishes, observations };
     let (mut writer, control) = Writer::new(start);
     writer.begin().await?;
-    let services = Arc::new(Services { control, engines, phase: phase.subscribe() });
 
     data_dir.write_endpoint(address)?;
     let ready = Ready {
@@ -133,7 +138,12 @@ pub async fn serve_until<S: LogStore>(
         data_dir: data_dir.path().to_owned(),
         data_note: notes::data_note(data_dir.freshness(), &credentials, origin),
         fleet_note: notes::fleet_note(&settings.fleet, &fleet),
+        restore_note: restoration.record().as_ref().and_then(notes::restore_note),
     };
+    if let Some(note) = &ready.restore_note {
+        tracing::warn!("{note}");
+    }
+    let services = Arc::new(Services { control, engines, restoration, phase: phase.subscribe() });
     let gateway = Arc::new(Gateway::new(credentials, Arc::clone(&services)));
     on_ready(&ready);
     let serving = listen::serve(listener, gateway, settings.limits.clone(), phase.subscribe());

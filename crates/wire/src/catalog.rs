@@ -27,6 +27,7 @@ pub static ACTIONS: &[&Action] = &[
     &action::list_operations::ENTRY,
     &action::describe_instance_logs::ENTRY,
     &action::watch::ENTRY,
+    &action::confirm_restore::ENTRY,
 ];
 
 /// Finds an action; names compare with case.

@@ -163,6 +163,8 @@ pub enum Reason {
     ApplicationExists,
     ClientTokenReused,
     EngineUnavailable,
+    /// The server was restored from a backup and only observes.
+    RestoreUnconfirmed,
     /// Built later; refused by name until then.
     NotSupported,
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the words that scenarios share are tests as well")]
 
+mod backup;
 mod doctor;
 mod failing;
 mod permission;

@@ -5,7 +5,9 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 use clap::Args;
 use ensemble_engine::embedded::preflight::{self, Finding, PreflightInput, Severity};
+use ensemble_server::restored::Restored;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// Check what this machine lacks for real containers, and the command that mends it
 ///
@@ -26,9 +28,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
         .parse()
         .map_err(|error| Failure::usage(format!("`{pod_network}` is no address range")).cause(error))?;
     let input = PreflightInput { data_dir: context.data_dir(), pod_network };
-    let findings = tokio::task::spawn_blocking(move || preflight::check(&input))
+    let mut findings = tokio::task::spawn_blocking(move || preflight::check(&input))
         .await
         .map_err(|error| Failure::from_error("the checks did not finish", &error))?;
+    findings.extend(restore(&context.data_dir()));
     if context.form().is_json() {
         output::print_document(context.form(), &Value::Array(findings.iter().map(to_json).collect()));
     } else {
@@ -49,6 +52,19 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
         format!("{missing} of {} checks failed: no containers here", findings.len()),
     )
     .hint("run the commands above, or try the API without containers: ensemble serve --engine simulated"))
+}
+
+/// A restore that nobody has confirmed keeps the server from starting containers as well.
+fn restore(data_dir: &Path) -> Option<Finding> {
+    let (text, mend) = match Restored::read(data_dir) {
+        Ok(Some(restored)) if !restored.is_confirmed() => (
+            "not confirmed: the server only observes".to_owned(),
+            Some("ensemble restore --confirm".to_owned()),
+        ),
+        Ok(_) => return None,
+        Err(error) => (error.to_string(), None),
+    };
+    Some(Finding { name: "restore", severity: Severity::Warning, text, mend })
 }
 
 fn print(finding: &Finding) {

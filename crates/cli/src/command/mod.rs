@@ -2,6 +2,7 @@
 
 mod api;
 mod app;
+mod backup;
 mod call;
 mod completion;
 mod config;
@@ -17,6 +18,7 @@ mod operation;
 mod plan;
 mod reference;
 mod rescale;
+mod restore;
 mod scaling;
 mod serve;
 pub(crate) mod shim;
@@ -57,6 +59,8 @@ pub(crate) enum Command {
     /// Read the durable log
     #[command(subcommand)]
     Log(log::Command),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
     Dismantle(dismantle::Arguments),
     Completion(completion::Arguments),
     Man(man::Arguments),
@@ -85,6 +89,8 @@ impl Command {
             Self::Config(command) => config::run(context, command),
             Self::Doctor(arguments) => doctor::run(context, arguments).await,
             Self::Log(command) => log::run(context, command).await,
+            Self::Backup(arguments) => backup::run(context, arguments).await,
+            Self::Restore(arguments) => restore::run(context, arguments).await,
             Self::Dismantle(arguments) => dismantle::run(context, arguments).await,
             Self::Completion(arguments) => completion::run(&arguments),
             Self::Man(arguments) => man::run(context, &arguments),

@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 }
 
 /// What decides about the configuration, for every command that reads it.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct SourceArguments {
     /// The configuration file [env: ENSEMBLE_CONFIG] [default: /etc/ensemble/ensemble.toml if it is there]
     #[arg(long, value_name = "FILE")]
@@ -76,6 +76,11 @@ enum Engine {
 }
 
 impl SourceArguments {
+    /// As if `--config` were the only flag.
+    pub(crate) fn of_file(config: Option<PathBuf>) -> Self {
+        Self { config, ..Self::default() }
+    }
+
     pub(crate) fn sources(&self, context: &Context) -> Sources {
         let engine = self.engine.map(|engine| match engine {
             Engine::Embedded => "embedded".to_owned(),
@@ -175,6 +180,10 @@ fn banner(ready: &Ready, started: Instant) {
     output::say(&format!("  API      http://{}      (Alibaba Cloud ENS 2017-11-10)", ready.address));
     output::say(&format!("  Data     {}    {}", ready.data_dir.display(), ready.data_note));
     output::say(&format!("  Fleet    {}", ready.fleet_note));
+    if let Some(note) = &ready.restore_note {
+        output::say(&format!("  Restore  {note}"));
+        return;
+    }
     output::say("Next, in another terminal:");
     output::say("  ensemble app create --image oci:target/hello-edge.oci --name hello");
 }

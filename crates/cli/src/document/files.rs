@@ -41,6 +41,16 @@ pub(crate) const FILES: &[File] = &[
         meaning: "The length of the log, kept apart, so that a log whose end was cut off is noticed at start.",
     },
     File {
+        path: "DIR/restored.json",
+        sides: LOCAL,
+        meaning: "Only where DIR came from a backup: when, and whether that is confirmed.",
+    },
+    File {
+        path: "DIR/restored",
+        sides: &[Side::Machine],
+        meaning: "Only where DIR came from a backup: the configuration and the fleet file of then, to look at.",
+    },
+    File {
         path: "DIR/lock",
         sides: LOCAL,
         meaning: "Held by the one server that uses the directory; names its process.",

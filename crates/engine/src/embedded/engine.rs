@@ -16,7 +16,7 @@ use super::supervisor::program::Program;
 use super::supervisor::watch::Watches;
 use super::supervisor::{Fetches, Memory, Message, Supervisor, keep};
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
-use ensemble_model::id::{Digest, EngineName};
+use ensemble_model::id::{Digest, EngineName, InstanceId};
 use ensemble_model::observation::Observation;
 use ensemble_model::wanted::{Epoch, Wanted};
 use ipnet::Ipv4Net;
@@ -137,6 +137,20 @@ impl EmbeddedEngine {
     /// The images of this engine, to import into before a version is pinned.
     pub fn images(&self) -> &ImageStore {
         self.machine.images.store()
+    }
+
+    /// The instances that there is something of, whoever wants them.
+    ///
+    /// # Errors
+    /// [`Error::Read`] when the directory cannot be looked at.
+    pub fn held(&self) -> Result<Vec<InstanceId>, Error> {
+        let directory = self.machine.layout.instances();
+        let failed = |source| Error::Read { path: directory.display().to_string(), source };
+        let mut held = Vec::new();
+        for entry in std::fs::read_dir(&directory).map_err(failed)? {
+            held.extend(entry.map_err(failed)?.file_name().to_str().map(InstanceId::new));
+        }
+        Ok(held)
     }
 
     /// What on this machine stands in the way of the pods' traffic, for the operator.

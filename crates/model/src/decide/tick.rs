@@ -110,6 +110,15 @@ pub(crate) fn on(draft: &mut Draft, attendance: &Attendance) {
     }
 }
 
+/// How anything is counts as unknown until its engine says so: what the log tells is older than what runs.
+pub(crate) fn lose_sight(draft: &mut Draft) {
+    let known = |node: &&EdgeNodeId| draft.state.is_reachable(node);
+    let nodes: Vec<EdgeNodeId> = draft.state.used.keys().filter(known).cloned().collect();
+    if !nodes.is_empty() {
+        draft.emit(Event::NodesUnreachable { nodes });
+    }
+}
+
 /// Releases what an operation that adds still waits for; ready instances stay, and those that cannot be reached.
 fn give_up_unready(draft: &mut Draft, operation: &OperationId) {
     let Some(found) = draft.state.operations.get(operation).filter(|found| found.kind.adds()) else { return };

@@ -5,7 +5,7 @@ use ensemble_model::command::{Change, Command, Direction};
 use ensemble_model::id::{AppId, OperationId};
 use ensemble_model::log::recovery::{Recovered, recover};
 use ensemble_model::refusal::Refusal;
-use ensemble_model::step::{ControlLoop, Input, Output, Settings};
+use ensemble_model::step::{ControlLoop, Input, Mode, Output, Settings};
 use ensemble_model::time::{LogTime, Now, WallTime};
 use ensemble_model::wanted::Epoch;
 use std::sync::Arc;
@@ -211,4 +211,43 @@ fn the_same_inputs_give_the_same_records() {
     };
 
     assert_eq!(run(), run());
+}
+
+#[test]
+fn a_restored_loop_only_observes_until_it_is_confirmed() {
+    let mut before = started(Settings::new(Epoch(1)));
+    before.step(NOW, creation(1));
+    before.step(NOW, Input::Flush);
+    before.step(NOW, Input::Appended { sequence: 2 });
+    let state = before.state().as_ref().clone();
+    let recovered = Recovered { state, ..Recovered::default() };
+    let settings = Settings { mode: Mode::Observing, ..Settings::new(Epoch(2)) };
+    let late = Now { log: LogTime(86_400_000), wall: WallTime(BEGIN + 86_400_000) };
+
+    let mut control = ControlLoop::new(recovered, settings, late);
+    let outputs = control.start(late, &fleet()).expect("the fleet is the same");
+
+    assert_eq!(kinds(&outputs), ["append 3"], "that nobody knows how the instances are");
+    let outputs = control.step(late, Input::Appended { sequence: 3 });
+    assert_eq!(kinds(&outputs), ["publish 3"], "no engine is told anything");
+    assert!(control.state().unreachable().next().is_some());
+    assert_eq!(control.next_wake(), None, "the deadline is over, and nothing becomes of it");
+    assert_eq!(kinds(&control.step(late, Input::Tick)), [""; 0]);
+    let refused = control.step(late, creation(2));
+    assert!(
+        matches!(&refused[..], [Output::Answer { ticket: 2, answer: Err(Refusal::RestoreUnconfirmed) }]),
+        "{refused:?}"
+    );
+
+    assert_eq!(kinds(&control.step(late, Input::Confirm)), ["converge"]);
+    assert_eq!(kinds(&control.step(late, Input::Confirm)), [""; 0], "once");
+    assert!(control.next_wake().is_some_and(|due| due > late.log), "engines report before anything is due");
+    let decided = control.step(late, unknown(3));
+    assert!(
+        matches!(
+            &decided[..],
+            [Output::Answer { ticket: 3, answer: Err(Refusal::UnknownApplication { .. }) }]
+        ),
+        "{decided:?}"
+    );
 }

@@ -2,6 +2,7 @@
 //! a command and wait until it is durable; every one of them holds a permit.
 //! Must not decide, and must not know HTTP: `gateway` calls [`call`] and renders what comes back.
 
+mod confirm_restore;
 mod create_application;
 mod delete_application;
 mod describe_application;
@@ -21,6 +22,7 @@ use crate::control::Control;
 use crate::engines::Engines;
 use crate::gateway::listen::Phase;
 use crate::random;
+use crate::restored::Restoration;
 use bytes::Bytes;
 use ensemble_model::command::{Accepted, Change, ClientToken, Command, Nonce, RequestFacts};
 use ensemble_model::decide;
@@ -53,6 +55,7 @@ pub(crate) enum Answer {
 pub(crate) struct Services {
     pub(crate) control: Control,
     pub(crate) engines: Engines,
+    pub(crate) restoration: Restoration,
     /// Streams end when the server drains.
     pub(crate) phase: tokio::sync::watch::Receiver<Phase>,
 }
@@ -92,6 +95,10 @@ pub(crate) async fn call(
         "DescribeInstanceLogs" => {
             let request = wire::describe_instance_logs::Request::read(parameters)?;
             describe_instance_logs::handle(&context, permit?, request).await
+        }
+        "ConfirmRestore" => {
+            let request = wire::confirm_restore::Request::read(parameters)?;
+            confirm_restore::handle(&context, permit?, request).await
         }
         "Watch" => {
             let request = wire::watch::Request::read(parameters)?;

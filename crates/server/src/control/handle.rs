@@ -21,6 +21,7 @@ pub(crate) struct Published {
 #[derive(Clone)]
 pub(crate) struct Control {
     pub(super) commands: mpsc::Sender<Submission>,
+    pub(super) confirmations: mpsc::Sender<oneshot::Sender<()>>,
     pub(super) state: watch::Receiver<Arc<State>>,
     pub(super) entries: broadcast::Sender<Published>,
     pub(super) recent: Arc<Recent>,
@@ -55,6 +56,14 @@ impl Control {
             mpsc::error::TrySendError::Full(_) => Unavailable::Busy,
             mpsc::error::TrySendError::Closed(_) => Unavailable::Stopped,
         })?;
+        answered.await.map_err(|_| Unavailable::Stopped)
+    }
+
+    /// Ends observing (`decisions.md` §9.9). The confirmation is durable before this is called; on return the loop
+    /// decides, and engines are told what is wanted.
+    pub(crate) async fn confirm(&self) -> Result<(), Unavailable> {
+        let (answer, answered) = oneshot::channel();
+        self.confirmations.send(answer).await.map_err(|_| Unavailable::Stopped)?;
         answered.await.map_err(|_| Unavailable::Stopped)
     }
 

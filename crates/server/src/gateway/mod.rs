@@ -122,6 +122,7 @@ impl Gateway {
                 .with_detail(format!("{} is called at /, not at {}.", entry.name, received.path)));
         }
         let principal = verify::verify(&self.credentials, &claim)?;
+        verify::not_before_restore(self.services.restoration.restored_at(), &claim)?;
         verify::spend_nonce(&self.nonces, &claim, now)?;
         let parameters = entry.check(&claim.parameters)?;
         let permit = authorize::authorize(&principal, entry, &ticket.request_id);

@@ -39,6 +39,15 @@ pub(super) fn spend_nonce(nonces: &Mutex<NonceTable>, claim: &Claim, now: Timest
     })
 }
 
+/// A backup knows nothing of nonces used after it: what was signed before the restore may be a replay.
+pub(super) fn not_before_restore(restored_at: Option<Timestamp>, claim: &Claim) -> Result<(), Error> {
+    match restored_at {
+        Some(restored_at) if claim.stamp < restored_at => Err(Error::new(Code::InvalidTimeStampExpired)
+            .with_detail("It was signed before this server was restored from a backup; sign anew.")),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// What an accepted write keeps of it (`decisions.md` §4.1): clients choose the length of their nonces, the log does not.
 pub(super) fn nonce_of(claim: &Claim) -> Nonce {
     Nonce {

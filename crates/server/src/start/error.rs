@@ -1,6 +1,6 @@
 //! Why a server did not start or stopped by itself, and the command that mends it where there is one.
 
-use crate::{control, credentials, data_dir, engines, fleet, high_water, store};
+use crate::{control, credentials, data_dir, engines, fleet, high_water, restored, store};
 use ensemble_model::log::Fault;
 use ensemble_model::refusal::Refusal;
 use std::io;
@@ -30,6 +30,8 @@ pub enum Error {
     FleetInUse(#[source] Refusal),
     #[error(transparent)]
     Engine(#[from] engines::StartError),
+    #[error(transparent)]
+    Restored(#[from] restored::Error),
     #[error("could not listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -70,6 +72,7 @@ impl Error {
             | Self::HighWater(_)
             | Self::Fleet(fleet::Error::Unreadable { .. })
             | Self::FleetInUse(_)
+            | Self::Restored(_)
             | Self::Control(_)
             | Self::Signals(_) => None,
         }

@@ -3,6 +3,7 @@
 use crate::configuration::settings::FleetChoice;
 use crate::credentials::{Credentials, KeyOrigin};
 use crate::data_dir::Freshness;
+use crate::restored::Restored;
 use ensemble_model::fleet::{EngineKind, Fleet};
 
 /// `new; access key LTAI…7Q2x in credentials.toml (0600)`.
@@ -41,4 +42,14 @@ pub(super) fn fleet_note(choice: &FleetChoice, fleet: &Fleet) -> String {
         })
         .collect();
     format!("{from}, {} edge nodes    {}", fleet.nodes.len(), engines.join("; "))
+}
+
+/// What a restore waits for, if it does.
+pub(super) fn restore_note(restored: &Restored) -> Option<String> {
+    (!restored.is_confirmed()).then(|| {
+        format!(
+            "restored from a backup of {}: only observing; `ensemble restore --confirm` lets it act",
+            restored.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC")
+        )
+    })
 }

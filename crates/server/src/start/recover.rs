@@ -10,7 +10,7 @@ use std::path::Path;
 const PAGE: u32 = 1_000;
 
 /// Reads snapshot and records, and makes the state of them.
-pub(super) async fn recover<S: LogStore>(store: &S, data_dir: &Path) -> Result<Recovered, Error> {
+pub(crate) async fn recover<S: LogStore>(store: &S, data_dir: &Path) -> Result<Recovered, Error> {
     let snapshot = store.get_snapshot().await?;
     let mut records = Vec::new();
     let mut next = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence + 1);

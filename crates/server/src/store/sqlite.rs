@@ -22,6 +22,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 /// One for the writer, one for snapshots, two for readers.
 const CONNECTIONS: u32 = 4;
 
+/// More starts than a server has between a backup and its restore.
+const EPOCHS_SKIPPED: i64 = 1 << 20;
+
 const TABLES: &str = "
     CREATE TABLE log      (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, record BLOB NOT NULL) STRICT;
     CREATE TABLE snapshot (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, bytes  BLOB NOT NULL) STRICT;
@@ -78,6 +81,32 @@ impl SqliteStore {
             LAYOUT => Ok(Self { pool }),
             found => Err(Error::Layout { path: path.to_owned(), found, known: LAYOUT }),
         }
+    }
+
+    /// Copies the log as it is at this moment into a new file, while others read and write it.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when it cannot be read, or the file is there already or cannot be written.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), Error> {
+        let failed = |source| Error::Database { action: "copy", source };
+        let text = path
+            .to_str()
+            .ok_or_else(|| failed(sqlx::Error::Protocol("the path of the copy is no text".to_owned())))?;
+        sqlx::query("VACUUM INTO $1").bind(text).execute(&self.pool).await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Lets the next server begin far above every epoch that this log's own server may have reached since it was copied.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when it cannot be written.
+    pub async fn skip_epochs(&self) -> Result<(), Error> {
+        sqlx::query("UPDATE leader SET epoch = epoch + $1")
+            .bind(EPOCHS_SKIPPED)
+            .execute(&self.pool)
+            .await
+            .map_err(|source| Error::Database { action: "raise the epoch of", source })?;
+        Ok(())
     }
 
     /// The layout of the tables, after making them in an empty database.

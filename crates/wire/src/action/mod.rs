@@ -1,6 +1,7 @@
 //! One file per action: its catalog entry, its typed request and its answer.
 //! What several actions share in their entries stands here; what they do is the server's.
 
+pub mod confirm_restore;
 pub mod create_application;
 pub mod delete_application;
 pub mod describe_application;

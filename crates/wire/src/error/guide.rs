@@ -47,6 +47,7 @@ impl Code {
     }
 
     /// When it is answered, and what to do.
+    #[expect(clippy::too_many_lines, reason = "a table with one row a code, which is best read as one")]
     pub fn guide(&self) -> Guide {
         let (when, remedy) = match self {
             Self::UnsupportedHttpMethod => ("The method is neither GET nor POST.", "Send GET or POST."),
@@ -220,6 +221,11 @@ impl Reason {
             Self::EngineUnavailable => (
                 "The engine that runs the containers does not answer.",
                 "Try again; `ensemble fleet show NODE` and the server's log say more.",
+            ),
+            Self::RestoreUnconfirmed => (
+                "The server was restored from a backup and only observes until its operator confirms. Nothing was \
+                 accepted.",
+                "`ensemble restore --status` shows what would happen, `ensemble restore --confirm` lets it.",
             ),
             Self::NotSupported => {
                 ("Documented or well known, and not built here.", "Leave it out; `Detail` names it.")

@@ -5,9 +5,12 @@ use crate::stage::{FORM, Stage};
 use ensemble_tests::forge::Draft;
 use ensemble_tests::machine;
 use ensemble_tests::raw::{Body, Connection};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 const CONNECTIONS: usize = 64;
+/// All in flight together.
+const WRITES: usize = 400;
 const MEMORY_GROWTH_AT_MOST: u64 = 64 << 20;
 
 #[test]
@@ -78,6 +81,55 @@ fn large_bodies_that_do_not_end_take_only_so_much_memory() {
         drop(held);
     });
     stage.ask(&stage.describe());
+}
+
+#[test]
+fn a_body_without_end_is_read_for_a_while_and_then_cut() {
+    let stage = Stage::set();
+    let pid = stage.site.server().pid();
+    let (memory, spent) = (machine::resident_bytes(pid), machine::processor_time(pid));
+    let mut endless = stage.v3(&stage.describe().body(FORM, "")).without("content-length");
+    endless = endless.with("transfer-encoding", "chunked");
+    let mut connection = Connection::open(&stage.address).unwrap();
+    connection.send(&endless.bytes()).unwrap();
+    let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
+
+    // A gigabyte, if nobody stops it.
+    let sent = (0..16_384).take_while(|_| connection.send(&chunk).is_ok()).count();
+
+    assert!((256..2_048).contains(&sent), "{sent} chunks of 64 KiB were taken");
+    let answer = connection.answer(Body::Follows).unwrap();
+    assert!(answer.is_none_or(|answer| answer.status == 413));
+    assert!(machine::resident_bytes(pid).saturating_sub(memory) < 16 << 20);
+    assert!(machine::processor_time(pid) - spent < Duration::from_secs(2));
+}
+
+#[test]
+fn writes_at_once_are_each_answered_and_none_is_done_twice() {
+    let stage = Stage::set();
+    let writes: Vec<Vec<u8>> = (0..WRITES).map(|_| stage.v3(&stage.rescale()).bytes()).collect();
+    let mut connections: Vec<Connection> =
+        (0..WRITES).map(|_| Connection::open(&stage.address).unwrap()).collect();
+
+    for (connection, write) in connections.iter_mut().zip(&writes) {
+        connection.send(write).unwrap();
+    }
+    let mut accepted = 0;
+    for connection in &mut connections {
+        let answer = connection.answer(Body::Follows).unwrap().unwrap();
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        match (answer.status, body["Reason"].as_str()) {
+            (200, _) => accepted += 1,
+            (400, Some("OperationInProgress" | "CapacityShortage")) | (503, _) => {}
+            _ => panic!("{body:#}"),
+        }
+    }
+
+    stage.settle();
+    let devices = stage.ask(&Draft::of("DescribeDeviceService", &[("AppId", &stage.app_id)]));
+    let instances = devices["ResourceInfos"].as_array().unwrap().len();
+    assert!(accepted > 0);
+    assert_eq!(instances, 1 + accepted, "one was there before");
 }
 
 fn ask(connection: &mut Connection, stage: &Stage) {

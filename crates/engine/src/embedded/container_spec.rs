@@ -5,9 +5,9 @@ use super::cgroup::{Bounds, CPU_PERIOD_US, GroupView};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
     Capability, Linux, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxCpuBuilder,
-    LinuxMemoryBuilder, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder, LinuxResources,
-    LinuxResourcesBuilder, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType,
-    ProcessBuilder, Spec, SpecBuilder, UserBuilder,
+    LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemoryBuilder, LinuxNamespaceBuilder, LinuxNamespaceType,
+    LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder, Mount, MountBuilder, PosixRlimit,
+    PosixRlimitBuilder, PosixRlimitType, ProcessBuilder, Spec, SpecBuilder, UserBuilder,
 };
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -172,14 +172,18 @@ impl ContainerSpec {
     }
 }
 
-/// The limits are the instance's; a container's own group repeats them only where programs read it.
+/// The limits are the instance's; a container's own group repeats them only where programs read it. No device but those
+/// that the runtime allows again after this (version 1; `cgroup::devices` does it on version 2).
 fn resources(view: GroupView) -> Result<LinuxResources, OciSpecError> {
+    let none =
+        LinuxDeviceCgroupBuilder::default().allow(false).typ(LinuxDeviceType::A).access("rwm").build()?;
+    let builder = LinuxResourcesBuilder::default().devices([none]);
     let Bounds { memory_bytes, cpu_quota_us, processes } = match view {
-        GroupView::Nothing => return Ok(LinuxResources::default()),
+        GroupView::Nothing => return builder.build(),
         GroupView::OwnGroup(bounds) => bounds,
     };
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    LinuxResourcesBuilder::default()
+    builder
         .memory(LinuxMemoryBuilder::default().limit(signed(memory_bytes)).build()?)
         .cpu(LinuxCpuBuilder::default().quota(signed(cpu_quota_us)).period(CPU_PERIOD_US).build()?)
         .pids(LinuxPidsBuilder::default().limit(i64::from(processes)).build()?)

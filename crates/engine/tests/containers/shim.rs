@@ -163,6 +163,21 @@ fn threads_work_on_debians_own_library() {
     assert_eq!(threads.log(), ["stdout F sum 28"]);
 }
 
+/// A container has no way to a node of another device; whoever gets one in is refused all the same.
+#[test]
+fn no_device_but_the_harmless_ones_opens_in_a_containers_group() {
+    need_root!("no_device_but_the_harmless_ones_opens_in_a_containers_group");
+    let mut bench = Bench::new("devices", &["polite"]);
+    bench.start();
+    bench.wait_for_line("stdout F ready");
+
+    let outcomes = ["/dev/null", "/dev/urandom", "/dev/kmsg"].map(|device| bench.opens_in_group(device));
+    bench.stop();
+    bench.ended();
+
+    assert_eq!(outcomes, [true, true, false]);
+}
+
 #[test]
 fn everything_written_before_the_end_is_in_the_log() {
     need_root!("everything_written_before_the_end_is_in_the_log");

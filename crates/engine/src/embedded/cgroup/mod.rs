@@ -5,6 +5,7 @@
 //! `hierarchy` finds what the kernel has, `group` kills and removes; this file makes the subtree.
 
 mod bounds;
+mod devices;
 pub mod group;
 pub mod hierarchy;
 
@@ -13,12 +14,14 @@ pub use group::ContainerGroup;
 pub use hierarchy::Hierarchies;
 
 use bounds::ProcessBounds;
+use devices::DeviceRules;
 use ensemble_model::spec::Resources;
 use hierarchy::{Hierarchy, Version};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The group that the supervisors live in: apart from the control plane's, so that its end is not theirs.
 const SUPERVISORS: &str = "supervisors";
@@ -51,6 +54,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    #[error("could not put rules for devices on the control group `{path}`")]
+    Devices {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("could not remove the control group `{path}`")]
     Remove {
         path: PathBuf,
@@ -67,6 +76,8 @@ pub struct Subtree {
     hierarchies: Hierarchies,
     name: String,
     processes: ProcessBounds,
+    /// Where no hierarchy of version 1 has the controller.
+    devices: Option<Arc<DeviceRules>>,
 }
 
 /// What the programs of a container can read of the limits that they are under, at `/sys/fs/cgroup`.
@@ -95,7 +106,8 @@ impl Subtree {
     /// No usable hierarchy, or no right to write there.
     pub fn open(hierarchies: Hierarchies, name: &str) -> Result<Self, Error> {
         let processes = ProcessBounds::read();
-        let subtree = Self { hierarchies, name: name.to_owned(), processes };
+        let devices = load_device_rules(&hierarchies);
+        let subtree = Self { hierarchies, name: name.to_owned(), processes, devices };
         for hierarchy in &subtree.hierarchies.all {
             hierarchy.hand_down(&hierarchy.mount)?;
             let root = hierarchy.mount.join(name);
@@ -118,6 +130,9 @@ impl Subtree {
                 write_limit(&path.join(limit.file), &limit.content, limit.need)?;
             }
             hierarchy.hand_down(&path)?;
+            if let Some(rules) = self.devices.as_ref().filter(|_| hierarchy.version == Version::Two) {
+                rules.attach(&path)?;
+            }
         }
         Ok(())
     }
@@ -185,6 +200,17 @@ impl Subtree {
     fn group(&self, below: &Path) -> ContainerGroup {
         ContainerGroup::new(&self.hierarchies, below)
     }
+}
+
+/// A kernel that takes no such program is told of and no more: containers cannot make device nodes anyway.
+fn load_device_rules(hierarchies: &Hierarchies) -> Option<Arc<DeviceRules>> {
+    if hierarchies.all.iter().any(|hierarchy| hierarchy.has("devices")) {
+        return None;
+    }
+    DeviceRules::load()
+        .inspect_err(|error| tracing::warn!("no rules for devices, the kernel takes none: {error}"))
+        .ok()
+        .map(Arc::new)
 }
 
 /// Whether a machine without the file can do.
@@ -290,6 +316,7 @@ mod tests {
             hierarchies: Hierarchies { all },
             name: "ensemble-1".to_owned(),
             processes: ProcessBounds::of(32_768),
+            devices: None,
         };
         let limits = Resources { vcpu: 2, memory_mib: 4096 };
         let bounds = Bounds { memory_bytes: 4096 << 20, cpu_quota_us: 200_000, processes: 1_024 };
@@ -305,7 +332,12 @@ mod tests {
     fn a_container_lies_in_its_instance_in_our_subtree() {
         let all = vec![hierarchy(Version::Two, &["memory"])];
         let processes = ProcessBounds::of(32_768);
-        let subtree = Subtree { hierarchies: Hierarchies { all }, name: "ensemble-1".to_owned(), processes };
+        let subtree = Subtree {
+            hierarchies: Hierarchies { all },
+            name: "ensemble-1".to_owned(),
+            processes,
+            devices: None,
+        };
 
         assert_eq!(subtree.container_path("i-a", "web.0.main"), Path::new("/ensemble-1/i-a/web.0.main"));
         assert_eq!(

@@ -104,6 +104,9 @@ impl PodStatus {
 }
 
 impl InstanceStatus {
+    /// In the order of their declaration.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Failed, Self::Releasing, Self::Unknown];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",

@@ -3,6 +3,7 @@
 //! Must not do I/O, read a clock or draw a random number: times, ids and seeds come in with the command.
 
 pub mod application;
+pub mod census;
 pub mod command;
 pub mod decide;
 pub mod document;

@@ -62,6 +62,11 @@ pub enum OperationKind {
     Delete,
 }
 
+impl OperationKind {
+    /// In the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Create, Self::Add, Self::Del, Self::Delete];
+}
+
 /// Who called, with which key and from where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {

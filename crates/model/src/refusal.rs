@@ -88,6 +88,13 @@ pub enum Refusal {
     )]
     RestoreUnconfirmed,
 
+    /// A fleet that would hand running instances from one engine to another.
+    #[error(
+        "the fleet gives another engine to {}, which carry instances; that takes a restart",
+        listed(nodes.iter().map(|node| format!("`{node}`")))
+    )]
+    EngineInUse { nodes: Vec<EdgeNodeId> },
+
     #[error("too many changes wait to be written; try again in a moment")]
     Overloaded,
 }

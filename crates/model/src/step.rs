@@ -26,6 +26,11 @@ pub enum Input {
         ticket: u64,
         command: Box<Command>,
     },
+    /// Puts another fleet in force while everything runs; `ticket` comes back with the answer.
+    Fleet {
+        ticket: u64,
+        fleet: Arc<Fleet>,
+    },
     Observed(Observation),
     /// [`ControlLoop::next_wake`] has come.
     Tick,
@@ -53,6 +58,11 @@ pub enum Output {
     Answer {
         ticket: u64,
         answer: Result<Accepted, Refusal>,
+    },
+    /// The fleet is in force and durable, or stays as it was.
+    FleetAnswer {
+        ticket: u64,
+        answer: Result<(), Refusal>,
     },
     Converge {
         engine: EngineName,
@@ -124,10 +134,26 @@ pub struct ControlLoop {
     since_snapshot: u64,
     /// Engines have still to be told everything.
     unannounced: bool,
+    /// The draft holds another fleet.
+    refits: bool,
     halted: bool,
 }
 
-type Answer = (u64, Result<Accepted, Refusal>);
+/// An answer that waits for what it stands on to be durable.
+#[derive(Debug)]
+enum Answer {
+    Command(u64, Result<Accepted, Refusal>),
+    Fleet(u64, Result<(), Refusal>),
+}
+
+impl From<Answer> for Output {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Command(ticket, answer) => Self::Answer { ticket, answer },
+            Answer::Fleet(ticket, answer) => Self::FleetAnswer { ticket, answer },
+        }
+    }
+}
 
 /// A batch whose append is under way.
 #[derive(Debug)]
@@ -138,6 +164,8 @@ struct InFlight {
     chain: Chain,
     answers: Vec<Answer>,
     dirty: BTreeSet<CellKey>,
+    /// Another fleet: engines are told everything anew.
+    refits: bool,
 }
 
 impl ControlLoop {
@@ -155,6 +183,7 @@ impl ControlLoop {
             in_flight: None,
             since_snapshot: replayed,
             unannounced: true,
+            refits: false,
             halted: false,
         }
     }
@@ -213,6 +242,13 @@ impl ControlLoop {
         }
         match input {
             Input::Command { ticket, command } => self.command(now, ticket, &command, &mut outputs),
+            Input::Fleet { ticket, fleet } => {
+                self.begin(now);
+                let events_before = self.draft.events().len();
+                let answer = decide::fleet::replace(&mut self.draft, &fleet);
+                self.refits |= self.draft.events().len() > events_before;
+                self.answer(Answer::Fleet(ticket, answer), &mut outputs);
+            }
             Input::Observed(observation) => {
                 // Before what is due: a deadline may have waited for just this report.
                 self.set_time(now);
@@ -244,10 +280,15 @@ impl ControlLoop {
         }
         self.begin(now);
         let answer = decide::on(&mut self.draft, command);
+        self.answer(Answer::Command(ticket, answer), outputs);
+    }
+
+    /// Keeps an answer until everything is durable that was decided before it.
+    fn answer(&mut self, answer: Answer, outputs: &mut Vec<Output>) {
         match &mut self.in_flight {
-            None if self.draft.events().is_empty() => outputs.push(Output::Answer { ticket, answer }),
-            Some(batch) if self.draft.events().is_empty() => batch.answers.push((ticket, answer)),
-            None | Some(_) => self.answers.push((ticket, answer)),
+            None if self.draft.events().is_empty() => outputs.push(answer.into()),
+            Some(batch) if self.draft.events().is_empty() => batch.answers.push(answer),
+            None | Some(_) => self.answers.push(answer),
         }
     }
 
@@ -296,13 +337,14 @@ impl ControlLoop {
         let (record, chain) = format::encode(&entry, &self.chain);
         self.chain = chain;
         let (state, answers) = (Arc::new(self.draft.state.clone()), std::mem::take(&mut self.answers));
-        self.in_flight = Some(InFlight { entry, state, chain, answers, dirty });
+        let refits = std::mem::take(&mut self.refits);
+        self.in_flight = Some(InFlight { entry, state, chain, answers, dirty, refits });
         outputs.push(Output::Append { sequence, record });
     }
 
     fn appended(&mut self, now: Now, sequence: u64, outputs: &mut Vec<Output>) {
         let expected = self.in_flight.take_if(|batch| batch.entry.sequence == sequence);
-        let Some(InFlight { entry, state, chain, answers, dirty }) = expected else {
+        let Some(InFlight { entry, state, chain, answers, dirty, refits }) = expected else {
             self.halt(
                 format!("sequence {sequence} is said to be appended, which was not under way"),
                 outputs,
@@ -311,7 +353,8 @@ impl ControlLoop {
         };
         self.durable = state;
         outputs.push(Output::Publish { state: self.durable.clone(), entry });
-        outputs.extend(answers.into_iter().map(|(ticket, answer)| Output::Answer { ticket, answer }));
+        outputs.extend(answers.into_iter().map(Output::from));
+        self.unannounced |= refits;
         self.converge(&dirty, outputs);
         self.since_snapshot += 1;
         if self.since_snapshot >= self.settings.snapshot_every {

@@ -2,7 +2,8 @@
 
 use crate::house::{BEGIN, House, SHANGHAI, WUXI, app, create, fleet, item, rescale};
 use ensemble_model::command::{Change, Command, Direction};
-use ensemble_model::id::{AppId, OperationId};
+use ensemble_model::fleet::EngineKind;
+use ensemble_model::id::{AppId, EngineName, OperationId};
 use ensemble_model::log::recovery::{Recovered, recover};
 use ensemble_model::refusal::Refusal;
 use ensemble_model::step::{ControlLoop, Input, Mode, Output, Settings};
@@ -28,6 +29,8 @@ fn kinds(outputs: &[Output]) -> Vec<String> {
         Output::Append { sequence, .. } => format!("append {sequence}"),
         Output::Answer { ticket, answer: Ok(_) } => format!("yes {ticket}"),
         Output::Answer { ticket, answer: Err(_) } => format!("no {ticket}"),
+        Output::FleetAnswer { ticket, answer: Ok(()) } => format!("fleet {ticket}"),
+        Output::FleetAnswer { ticket, answer: Err(_) } => format!("no fleet {ticket}"),
         Output::Converge { .. } => "converge".to_owned(),
         Output::Publish { entry, .. } => format!("publish {}", entry.sequence),
         Output::PutSnapshot { sequence, .. } => format!("snapshot {sequence}"),
@@ -184,6 +187,55 @@ fn a_fleet_without_a_node_that_carries_instances_is_refused() {
     let refused = control.start(NOW, &Arc::new(smaller)).unwrap_err();
 
     assert!(matches!(&refused, Refusal::NodesInUse { nodes } if nodes[0].as_str() == SHANGHAI), "{refused}");
+}
+
+#[test]
+fn another_fleet_is_answered_when_it_is_durable_and_engines_are_told_everything_anew() {
+    let mut control = started(Settings::new(Epoch(1)));
+    let mut larger = (*fleet()).clone();
+    larger.nodes[0].capacity.vcpu += 1;
+
+    assert_eq!(
+        kinds(&control.step(NOW, Input::Fleet { ticket: 1, fleet: Arc::new(larger.clone()) })),
+        [""; 0]
+    );
+    assert_eq!(kinds(&control.step(NOW, Input::Flush)), ["append 2"]);
+    let outputs = control.step(NOW, Input::Appended { sequence: 2 });
+
+    assert_eq!(kinds(&outputs), ["publish 2", "fleet 1", "converge"]);
+    assert_eq!(**control.state().fleet(), larger);
+}
+
+#[test]
+fn the_same_fleet_again_is_answered_at_once_and_writes_nothing() {
+    let mut control = started(Settings::new(Epoch(1)));
+
+    let outputs = control.step(NOW, Input::Fleet { ticket: 1, fleet: fleet() });
+
+    assert_eq!(kinds(&outputs), ["fleet 1"]);
+    assert_eq!(kinds(&control.step(NOW, Input::Flush)), [""; 0]);
+}
+
+#[test]
+fn a_running_server_refuses_a_fleet_that_lacks_a_used_node_or_gives_it_to_another_engine_and_keeps_its_own() {
+    let mut house = House::with_ready(1);
+    let mut without = (*fleet()).clone();
+    without.nodes.retain(|node| node.id.as_str() != SHANGHAI);
+    let mut elsewhere = (*fleet()).clone();
+    let other = EngineName::new("other");
+    elsewhere.engines.insert(other.clone(), EngineKind::Simulated);
+    elsewhere
+        .nodes
+        .iter_mut()
+        .filter(|node| node.id.as_str() == SHANGHAI)
+        .for_each(|node| node.engine = other.clone());
+
+    let refused = house.refit(without).unwrap_err();
+    assert!(matches!(&refused, Refusal::NodesInUse { nodes } if nodes[0].as_str() == SHANGHAI), "{refused}");
+    let refused = house.refit(elsewhere).unwrap_err();
+    assert!(matches!(&refused, Refusal::EngineInUse { nodes } if nodes[0].as_str() == SHANGHAI), "{refused}");
+
+    assert_eq!(house.state().fleet(), &fleet());
 }
 
 #[test]

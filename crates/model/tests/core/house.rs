@@ -43,6 +43,7 @@ pub(crate) struct House {
     pub(crate) halted: Option<String>,
     tickets: u64,
     answers: BTreeMap<u64, Result<Accepted, Refusal>>,
+    fleet_answers: Vec<Result<(), Refusal>>,
 }
 
 pub(crate) fn fleet() -> Arc<Fleet> {
@@ -94,6 +95,7 @@ impl House {
             halted: None,
             tickets: 0,
             answers: BTreeMap::new(),
+            fleet_answers: Vec::new(),
         };
         let outputs = house.control.start(now, &fleet()).expect("the fleet never changes here");
         house.carry_out(outputs);
@@ -150,6 +152,7 @@ impl House {
                 Output::Answer { ticket, answer } => {
                     assert!(self.answers.insert(ticket, answer).is_none(), "{ticket} is answered twice");
                 }
+                Output::FleetAnswer { answer, .. } => self.fleet_answers.push(answer),
                 Output::Converge { wanted, .. } => self.told.push(wanted),
                 Output::Publish { .. } => {}
                 Output::PutSnapshot { snapshot, .. } => self.snapshots.push(snapshot.encode()),
@@ -162,6 +165,13 @@ impl House {
         self.tickets += 1;
         self.step(Input::Command { ticket: self.tickets, command: Box::new(command) });
         self.answers.remove(&self.tickets).expect("a command is answered once what it decided is durable")
+    }
+
+    /// Puts another fleet in force.
+    pub(crate) fn refit(&mut self, fleet: Fleet) -> Result<(), Refusal> {
+        self.tickets += 1;
+        self.step(Input::Fleet { ticket: self.tickets, fleet: Arc::new(fleet) });
+        self.fleet_answers.pop().expect("a fleet is answered once it is durable or refused")
     }
 
     pub(crate) fn create(&mut self, selector: Vec<SelectorItem>) -> Result<Accepted, Refusal> {

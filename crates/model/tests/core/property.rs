@@ -199,7 +199,7 @@ impl Slow {
                     }
                 }
                 Output::Publish { state, entry } => assert_eq!(state.sequence(), entry.sequence),
-                Output::PutSnapshot { .. } => {}
+                Output::FleetAnswer { .. } | Output::PutSnapshot { .. } => {}
                 Output::Halt { reason } => panic!("{reason}"),
             }
         }

@@ -63,7 +63,10 @@ impl Site {
                     self.carry_out(more);
                 }
                 Output::Answer { answer, .. } => drop(answer.expect("there is room")),
-                Output::Converge { .. } | Output::Publish { .. } | Output::PutSnapshot { .. } => {}
+                Output::FleetAnswer { .. }
+                | Output::Converge { .. }
+                | Output::Publish { .. }
+                | Output::PutSnapshot { .. } => {}
                 Output::Halt { reason } => panic!("{reason}"),
             }
         }

@@ -60,6 +60,19 @@ pub fn open_files(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs").count()
 }
 
+/// The names of the variables of a process and of its parent, which is the supervisor where it is a container's first.
+pub fn variables_of(pid: u32) -> BTreeSet<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a process has a parent");
+    let mut names = BTreeSet::new();
+    for process in [pid.to_string(), parent.trim().to_owned()] {
+        let environment = std::fs::read(format!("/proc/{process}/environ")).expect("root may read it");
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        names.extend(environment.split('\0').filter_map(|pair| Some(pair.split_once('=')?.0.to_owned())));
+    }
+    names
+}
+
 /// Who runs this test.
 pub fn effective_user_id() -> u32 {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");

@@ -77,6 +77,23 @@ impl Server {
         send_signal("TERM", self.pid())
     }
 
+    /// Sends HUP and returns at once.
+    pub fn send_hangup(&self) -> Result<()> {
+        send_signal("HUP", self.pid())
+    }
+
+    /// Waits until its log holds `text`.
+    pub fn logged(&self, text: &str) -> Result<()> {
+        let began = Instant::now();
+        while !self.log().contains(text) {
+            if began.elapsed() > START_AT_MOST {
+                bail!("no `{text}` in its log:\n{}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     /// Waits until it has ended by itself.
     pub fn wait(&mut self, at_most: Duration) -> Result<ExitStatus> {
         let began = Instant::now();

@@ -70,6 +70,20 @@ impl Site {
         Ok(())
     }
 
+    /// As [`Self::restart`], on a command line and an environment that `adjust` changed.
+    pub fn restart_with(&mut self, adjust: impl FnOnce(&mut Command)) -> Result<()> {
+        let mut command = server::command(&self.data_dir(), self.engine);
+        adjust(&mut command);
+        self.server = Some(Server::start_by(command, &self.data_dir())?);
+        self.was_used = true;
+        Ok(())
+    }
+
+    /// A path beside the data directory, gone with the site.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     /// A client of the running server.
     pub fn client(&self) -> Result<Client> {
         Client::of(&self.data_dir(), &self.server().url)

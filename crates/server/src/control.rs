@@ -7,7 +7,9 @@ mod handle;
 use crate::clock::Clock;
 use crate::engines::Wishes;
 use crate::high_water::HighWater;
+use crate::metrics::Metrics;
 use crate::store::{self, LogStore};
+use ensemble_model::census;
 use ensemble_model::command::Accepted;
 use ensemble_model::log::snapshot::Snapshot;
 use ensemble_model::observation::Observation;
@@ -22,11 +24,14 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-pub(crate) use handle::{Control, Published};
-use handle::{Recent, Submission};
+pub(crate) use handle::{Control, Published, Turn};
+use handle::{Errand, Recent, Submission};
 
 /// Commands that wait to be decided; more are refused as a temporary failure.
 const COMMANDS_AT_MOST: usize = 1_024;
+
+/// Inputs that the operator and the server itself have for the loop: reloads, and questions whether it turns.
+const ERRANDS_AT_MOST: usize = 64;
 
 /// Inputs taken into one batch before it is flushed, so that a flood cannot put an answer off for ever.
 const BATCH_AT_MOST: usize = 256;
@@ -57,15 +62,19 @@ pub(crate) struct Writer<S> {
     high_water: HighWater,
     wishes: Wishes,
     commands: mpsc::Receiver<Submission>,
-    confirmations: mpsc::Receiver<oneshot::Sender<()>>,
+    errands: mpsc::Receiver<Errand>,
     observations: mpsc::Receiver<Observation>,
     state: watch::Sender<Arc<State>>,
     entries: broadcast::Sender<Published>,
     recent: Arc<Recent>,
     /// Bounded by the loop, which refuses commands beyond `Settings::waiting_answers`.
     waiting: HashMap<u64, oneshot::Sender<Result<Accepted, Refusal>>>,
+    waiting_fleets: HashMap<u64, oneshot::Sender<Result<(), Refusal>>>,
     next_ticket: u64,
     appending: Option<Appending>,
+    /// When the append that is under way began.
+    append_began: Option<Instant>,
+    metrics: Arc<Metrics>,
     snapshot: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -80,14 +89,14 @@ pub(crate) struct Start<S> {
     pub(crate) high_water: HighWater,
     pub(crate) wishes: Wishes,
     pub(crate) observations: mpsc::Receiver<Observation>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// What wakes the writer.
 enum Wake {
     Stop,
     Command(Submission),
-    /// The operator lets a restored server act.
-    Confirmed(oneshot::Sender<()>),
+    Errand(Errand),
     Observation(Observation),
     Appended(Result<u64, store::Error>),
     Time,
@@ -96,13 +105,13 @@ enum Wake {
 impl<S: LogStore> Writer<S> {
     pub(crate) fn new(start: Start<S>) -> (Self, Control) {
         let (commands, submitted) = mpsc::channel(COMMANDS_AT_MOST);
-        let (confirmations, confirmed) = mpsc::channel(1);
+        let (errands, sent) = mpsc::channel(ERRANDS_AT_MOST);
         let (state, published) = watch::channel(start.core.state().clone());
         let (entries, _) = broadcast::channel(ENTRIES_BEHIND_AT_MOST);
         let recent = Arc::new(Recent::default());
         let control = Control {
             commands,
-            confirmations,
+            errands,
             state: published,
             entries: entries.clone(),
             recent: Arc::clone(&recent),
@@ -116,14 +125,17 @@ impl<S: LogStore> Writer<S> {
             high_water: start.high_water,
             wishes: start.wishes,
             commands: submitted,
-            confirmations: confirmed,
+            errands: sent,
             observations: start.observations,
             state,
             entries,
             recent,
             waiting: HashMap::new(),
-            next_ticket: 1,
+            waiting_fleets: HashMap::new(),
+            next_ticket: 0,
             appending: None,
+            append_began: None,
+            metrics: start.metrics,
             snapshot: None,
         };
         (writer, control)
@@ -153,11 +165,7 @@ impl<S: LogStore> Writer<S> {
             match self.wake(&mut stop).await {
                 Wake::Stop => break,
                 Wake::Command(submission) => self.command(submission)?,
-                Wake::Confirmed(answer) => {
-                    self.step(Input::Confirm)?;
-                    // Whoever asked may have gone; it is confirmed all the same.
-                    let _ = answer.send(());
-                }
+                Wake::Errand(errand) => self.errand(errand)?,
                 Wake::Observation(observation) => self.step(Input::Observed(observation))?,
                 Wake::Appended(result) => self.appended(result)?,
                 Wake::Time => self.step(Input::Tick)?,
@@ -202,8 +210,9 @@ impl<S: LogStore> Writer<S> {
                 self.appending = None;
                 Wake::Appended(result)
             }
+            // Before commands, so that a flood of them is not taken for a loop that stands still.
+            Some(errand) = self.errands.recv() => Wake::Errand(errand),
             Some(submission) = self.commands.recv() => Wake::Command(submission),
-            Some(answer) = self.confirmations.recv() => Wake::Confirmed(answer),
             Some(observation) = self.observations.recv(), if !full => Wake::Observation(observation),
             () = alarm => Wake::Time,
             _ = stop => Wake::Stop,
@@ -231,9 +240,35 @@ impl<S: LogStore> Writer<S> {
         Ok(())
     }
 
-    fn command(&mut self, submission: Submission) -> Result<(), Error> {
-        let ticket = self.next_ticket;
+    fn errand(&mut self, errand: Errand) -> Result<(), Error> {
+        match errand {
+            Errand::Turn(answer) => {
+                let append_under_way_for = self.append_began.map(|began| began.elapsed());
+                // Whoever asked may have stopped waiting.
+                let _ = answer.send(Turn { append_under_way_for });
+                Ok(())
+            }
+            Errand::Confirm(answer) => {
+                self.step(Input::Confirm)?;
+                // Whoever asked may have gone; it is confirmed all the same.
+                let _ = answer.send(());
+                Ok(())
+            }
+            Errand::Fleet { fleet, answer } => {
+                let ticket = self.ticket();
+                self.waiting_fleets.insert(ticket, answer);
+                self.step(Input::Fleet { ticket, fleet })
+            }
+        }
+    }
+
+    fn ticket(&mut self) -> u64 {
         self.next_ticket += 1;
+        self.next_ticket
+    }
+
+    fn command(&mut self, submission: Submission) -> Result<(), Error> {
+        let ticket = self.ticket();
         self.waiting.insert(ticket, submission.answer);
         self.step(Input::Command { ticket, command: submission.command })
     }
@@ -241,6 +276,9 @@ impl<S: LogStore> Writer<S> {
     fn appended(&mut self, result: Result<u64, store::Error>) -> Result<(), Error> {
         match result {
             Ok(sequence) => {
+                if let Some(began) = self.append_began.take() {
+                    self.metrics.appended(began.elapsed());
+                }
                 self.high_water.raise(sequence)?;
                 self.step(Input::Appended { sequence })
             }
@@ -270,8 +308,15 @@ impl<S: LogStore> Writer<S> {
                     let _ = waiting.send(answer);
                 }
             }
+            Output::FleetAnswer { ticket, answer } => {
+                if let Some(waiting) = self.waiting_fleets.remove(&ticket) {
+                    let _ = waiting.send(answer);
+                }
+            }
             Output::Converge { engine, wanted } => self.wishes.put(&engine, wanted),
             Output::Publish { state, entry } => {
+                let changes = census::changes(&self.state.borrow(), &entry);
+                self.metrics.changed(entry.events.len(), &changes);
                 let published = Published { state: Arc::clone(&state), entry };
                 // Before the state, so that whoever sees the state finds the way to it.
                 self.recent.push(published.clone());
@@ -290,6 +335,7 @@ impl<S: LogStore> Writer<S> {
             return Err(Error::Halted { reason: format!("{sequence} was to be appended beside another") });
         }
         let (store, epoch) = (Arc::clone(&self.store), self.epoch);
+        self.append_began = Some(Instant::now());
         self.appending = Some(Box::pin(async move {
             store.append(epoch, sequence, &record).await?;
             Ok(sequence)

@@ -2,6 +2,7 @@
 //! Must not touch a directory that is not ours: what holds other people's files is refused, not tightened.
 
 use rustix::fs::{FlockOperation, flock};
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,6 +19,22 @@ pub struct DataDir {
     _lock: File,
     freshness: Freshness,
     endpoint_written: bool,
+}
+
+/// How a server is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        })
+    }
 }
 
 /// Whether a server ran here before.
@@ -98,9 +115,9 @@ impl DataDir {
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be written.
-    pub fn write_endpoint(&mut self, bound: SocketAddr) -> Result<(), Error> {
+    pub fn write_endpoint(&mut self, scheme: Scheme, bound: SocketAddr) -> Result<(), Error> {
         let path = self.endpoint_path();
-        let line = format!("http://{}\n", callable(bound));
+        let line = format!("{scheme}://{}\n", callable(bound));
         replace(&path, line.as_bytes()).map_err(|source| Error::Io { action: "write", path, source })?;
         self.endpoint_written = true;
         Ok(())
@@ -239,7 +256,7 @@ mod tests {
     fn a_second_server_is_refused_and_the_first_unharmed() {
         let dir = tempfile::tempdir().unwrap();
         let mut first = DataDir::open(dir.path()).unwrap();
-        first.write_endpoint("127.0.0.1:9".parse().unwrap()).unwrap();
+        first.write_endpoint(Scheme::Http, "127.0.0.1:9".parse().unwrap()).unwrap();
 
         let Err(error) = DataDir::open(dir.path()) else { panic!("opened twice") };
 
@@ -262,7 +279,7 @@ mod tests {
             ("[::]:8420", "http://[::1]:8420\n"),
             ("192.0.2.7:80", "http://192.0.2.7:80\n"),
         ] {
-            data_dir.write_endpoint(bound.parse().unwrap()).unwrap();
+            data_dir.write_endpoint(Scheme::Http, bound.parse().unwrap()).unwrap();
             assert_eq!(fs::read_to_string(dir.path().join("endpoint")).unwrap(), expected);
         }
         drop(data_dir);

@@ -171,6 +171,11 @@ impl Engines {
         Ok((pinned, claims))
     }
 
+    /// Bytes that came from registries since the start.
+    pub(crate) fn pulled_bytes(&self) -> u64 {
+        0
+    }
+
     /// Stops converging and reporting; containers stay.
     pub(crate) async fn shut_down(&self) {
         for engine in self.by_name.values() {

@@ -1,19 +1,31 @@
-//! SIGTERM and SIGINT: the first lets requests finish, the second ends at once.
+//! SIGTERM and SIGINT: the first lets requests finish, the second ends at once. SIGHUP asks for a reload.
 
 use crate::gateway::listen::{Phase, raise};
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-/// Raises `phase` at each signal until the set is dropped.
+/// What tells a running server to stop or to reload.
+pub struct Signals {
+    pub phase: watch::Sender<Phase>,
+    /// One message, one reload.
+    pub reloads: mpsc::Receiver<()>,
+}
+
+/// Catches the signals of this process until the set is dropped.
 ///
 /// # Errors
 /// When the kernel does not let signals be caught.
-pub(crate) fn raise_on_signals(phase: watch::Sender<Phase>) -> io::Result<JoinSet<()>> {
+pub(crate) fn catch() -> io::Result<(Signals, JoinSet<()>)> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let phase = watch::Sender::new(Phase::Serving);
+    // One that waits stands for all that came since: a reload reads everything.
+    let (ask, reloads) = mpsc::channel(1);
     let mut listening = JoinSet::new();
+    let raised = phase.clone();
     listening.spawn(async move {
         for later in [Phase::Draining, Phase::Cut] {
             let name = tokio::select! {
@@ -27,8 +39,14 @@ pub(crate) fn raise_on_signals(phase: watch::Sender<Phase>) -> io::Result<JoinSe
                     Phase::Cut => "ending at once, containers stay",
                 }
             );
-            raise(&phase, later);
+            raise(&raised, later);
         }
     });
-    Ok(listening)
+    listening.spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!("SIGHUP: the configuration is read again");
+            let _ = ask.try_send(());
+        }
+    });
+    Ok((Signals { phase, reloads }, listening))
 }

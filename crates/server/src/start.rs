@@ -8,21 +8,25 @@ pub(crate) mod recover;
 
 use crate::action::Services;
 use crate::clock::Clock;
-use crate::configuration::Sources;
 use crate::configuration::settings::Settings;
+use crate::configuration::{Given, Sources};
 use crate::control::{self, Writer};
 use crate::credentials::{Credentials, GivenKey};
-use crate::data_dir::{self, DataDir};
+use crate::data_dir::{self, DataDir, Scheme};
 use crate::engines::{self, Engines, Started};
 use crate::fleet;
 use crate::gateway::Gateway;
-use crate::gateway::listen;
+use crate::gateway::listen::{self, Terms};
 use crate::high_water::{HighWater, OnTruncation};
 use crate::logging::LogLevel;
+use crate::metrics::Metrics;
+use crate::notify::{Notifier, Supervision};
+use crate::reload::Reloader;
 use crate::restored::Restoration;
-use crate::signals;
+use crate::signals::{self, Signals};
 use crate::store::LogStore;
 use crate::store::sqlite::SqliteStore;
+use crate::tls;
 use ensemble_model::step::{self, ControlLoop, Mode};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -31,7 +35,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time;
 
@@ -46,10 +50,14 @@ const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
 pub struct Options {
     /// What is in force at start.
     pub settings: Settings,
+    /// Each value and where it came from, to tell what a reload cannot change.
+    pub entries: Vec<Given>,
     /// Where the settings come from, to be read again at a reload.
     pub sources: Sources,
     /// The level of the log, where this process has one that can be changed.
     pub log: Option<LogLevel>,
+    /// What the service manager asked for, where there is one.
+    pub supervision: Supervision,
     /// How the embedded engine starts the supervisor of a container: program and first arguments.
     pub shim_command: Vec<OsString>,
     /// Go on with a log that ends before what was durable once.
@@ -59,6 +67,8 @@ pub struct Options {
 /// What a person wants to know once the server answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready {
+    /// `http://127.0.0.1:8420`.
+    pub url: String,
     /// The address really bound.
     pub address: SocketAddr,
     pub data_dir: PathBuf,
@@ -72,25 +82,25 @@ pub struct Ready {
 
 /// Serves until a signal says to stop. `on_ready` is told once requests are answered.
 ///
-/// SIGTERM and SIGINT let requests finish for 10 seconds; a second one ends at once. Containers stay.
+/// SIGTERM and SIGINT let requests finish for 10 seconds; a second one ends at once. SIGHUP reads the configuration
+/// again. Containers stay.
 ///
 /// # Errors
 /// What kept the server from starting, or made it stop by itself.
 pub async fn serve(options: Options, on_ready: impl FnOnce(&Ready)) -> Result<(), Error> {
-    let phase = watch::Sender::new(Phase::Serving);
-    let _listening = signals::raise_on_signals(phase.clone()).map_err(Error::Signals)?;
-    serve_until(options, on_ready, phase, |store| store).await
+    let (signals, _listening) = signals::catch().map_err(Error::Signals)?;
+    serve_until(options, on_ready, signals, |store| store).await
 }
 
-/// As [`serve`], but whoever holds `phase` says when to stop, and `wrap` may put something around the log store:
-/// the seams for tests.
+/// As [`serve`], but whoever holds the other ends of `signals` says when to stop or reload, and `wrap` may put
+/// something around the log store: the seams for tests.
 ///
 /// # Errors
 /// As for [`serve`].
 pub async fn serve_until<S: LogStore>(
     options: Options,
     on_ready: impl FnOnce(&Ready),
-    phase: watch::Sender<Phase>,
+    signals: Signals,
     wrap: impl FnOnce(SqliteStore) -> S,
 ) -> Result<(), Error> {
     let settings = &options.settings;
@@ -99,6 +109,8 @@ pub async fn serve_until<S: LogStore>(
     let (credentials, origin) =
         Credentials::load_or_create(&data_dir.path().join("credentials.toml"), given.as_ref())?;
     let fleet = Arc::new(fleet::load(settings)?);
+    let tls =
+        settings.tls.as_ref().map(tls::load).transpose().map_err(|error| Error::Tls(Box::new(error)))?;
     let listener = bind(settings.listen).await?;
     let address =
         listener.local_addr().map_err(|source| Error::Listen { address: settings.listen, source })?;
@@ -128,12 +140,25 @@ pub async fn serve_until<S: LogStore>(
     };
     let Started { engines, wishes, observations, couriers } =
         Engines::start(&fleet.engines, &configuration).await?;
-    let start = control::Start { core, first, clock, epoch, store, high_water, wishes, observations };
+    let metrics = Arc::new(Metrics::new());
+    let start = control::Start {
+        core,
+        first,
+        clock,
+        epoch,
+        store,
+        high_water,
+        wishes,
+        observations,
+        metrics: Arc::clone(&metrics),
+    };
     let (mut writer, control) = Writer::new(start);
     writer.begin().await?;
 
-    data_dir.write_endpoint(address)?;
+    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+    data_dir.write_endpoint(scheme, address)?;
     let ready = Ready {
+        url: format!("{scheme}://{address}"),
         address,
         data_dir: data_dir.path().to_owned(),
         data_note: notes::data_note(data_dir.freshness(), &credentials, origin),
@@ -143,15 +168,52 @@ pub async fn serve_until<S: LogStore>(
     if let Some(note) = &ready.restore_note {
         tracing::warn!("{note}");
     }
-    let services = Arc::new(Services { control, engines, restoration, phase: phase.subscribe() });
+    let log = data_dir.path().join(data_dir::LOG_FILE);
+    let phase = signals.phase.subscribe();
+    let services = Arc::new(Services { control, engines, restoration, phase, metrics, log });
     let gateway = Arc::new(Gateway::new(credentials, Arc::clone(&services)));
+    let terms = Terms { limits: settings.limits.clone(), metrics: settings.metrics, tls };
+    let terms = watch::Sender::new(Arc::new(terms));
+    let heard = terms.subscribe();
+    let Signals { phase, reloads } = signals;
+    let notifier = Arc::new(Notifier::new(&options.supervision));
+    let _attendants = attend(&options, &services, &notifier, terms, reloads);
     on_ready(&ready);
-    let serving = listen::serve(listener, gateway, settings.limits.clone(), phase.subscribe());
+    notifier.ready(&format!("serving on {}", ready.url));
+    let serving = listen::serve(listener, gateway, phase.subscribe(), heard);
     let ended = run(serving, writer, &phase).await;
     services.engines.shut_down().await;
     drop(couriers);
     sqlite.close().await;
     ended
+}
+
+/// What goes on beside serving, until the set is dropped: reloads, and what the service manager wants to hear.
+fn attend(
+    options: &Options,
+    services: &Arc<Services>,
+    notifier: &Arc<Notifier>,
+    terms: watch::Sender<Arc<Terms>>,
+    reloads: mpsc::Receiver<()>,
+) -> JoinSet<()> {
+    let mut attendants = JoinSet::new();
+    let reloader = Reloader {
+        sources: options.sources.clone(),
+        settings: options.settings.clone(),
+        started_with: options.entries.clone(),
+        log: options.log.clone(),
+        services: Arc::clone(services),
+        terms,
+        notifier: Arc::clone(notifier),
+    };
+    attendants.spawn(reloader.run(reloads));
+    let (teller, phase) = (Arc::clone(notifier), services.phase.clone());
+    attendants.spawn(async move { teller.tell_stop(phase).await });
+    if let Some(watchdog) = options.supervision.watchdog {
+        let (feeder, control) = (Arc::clone(notifier), services.control.clone());
+        attendants.spawn(async move { feeder.feed(watchdog, &control).await });
+    }
+    attendants
 }
 
 /// Serves until the listener has drained, or the writer cannot go on; then lets the writer finish.

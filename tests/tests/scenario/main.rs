@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "the words that scenarios share are tests as well")]
 
 mod backup;
+mod daemon;
 mod doctor;
 mod failing;
 mod permission;

@@ -8,7 +8,7 @@ use crate::output;
 use clap::{Args, ValueEnum};
 use ensemble_server::check::{self, Checked};
 use ensemble_server::configuration::{self, Effective, Problem, Sources};
-use ensemble_server::{Options, Ready, logging};
+use ensemble_server::{Options, Ready, Supervision, logging};
 use serde_json::json;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -24,6 +24,9 @@ use std::time::Instant;
 /// The first start creates the account and its access key, from ENSEMBLE_ACCESS_KEY_ID and
 /// ENSEMBLE_ACCESS_KEY_SECRET if both are set, else at random, and keeps them in DIR/credentials.toml (0600).
 /// SIGTERM drains requests and stops, a second one stops at once; containers stay, and the next start takes them over.
+/// SIGHUP reads the configuration again: what is wrong keeps the old one, and the log says so.
+///
+/// Unsigned, for probes and Prometheus: GET /livez, /readyz, and from this machine /metrics.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ensemble serve
@@ -141,17 +144,19 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     if arguments.check {
         return check(context, &sources);
     }
-    let Effective { settings, .. } = read(&sources)?;
+    let Effective { settings, entries, .. } = read(&sources)?;
     let options = Options {
         log: Some(logging::install(&settings.log)),
         settings,
+        entries,
         sources,
+        supervision: Supervision::from_environment(|name| std::env::var_os(name), std::process::id()),
         shim_command: shim_command()?,
         accept_truncated_log: arguments.accept_truncated_log,
     };
     let quiet = context.is_quiet() || !io::stderr().is_terminal();
     let served = ensemble_server::serve(options, move |ready| {
-        output::line(&format!("ready http://{}", ready.address));
+        output::line(&format!("ready {}", ready.url));
         if !quiet {
             banner(ready, started);
         }
@@ -177,7 +182,7 @@ fn shim_command() -> Result<Vec<OsString>, Failure> {
 fn banner(ready: &Ready, started: Instant) {
     let took = started.elapsed().as_secs_f64();
     output::say(&format!("Ensemble {}  ready in {took:.2} s", env!("CARGO_PKG_VERSION")));
-    output::say(&format!("  API      http://{}      (Alibaba Cloud ENS 2017-11-10)", ready.address));
+    output::say(&format!("  API      {}      (Alibaba Cloud ENS 2017-11-10)", ready.url));
     output::say(&format!("  Data     {}    {}", ready.data_dir.display(), ready.data_note));
     output::say(&format!("  Fleet    {}", ready.fleet_note));
     if let Some(note) = &ready.restore_note {

@@ -21,9 +21,11 @@ use crate::clock::wall_now;
 use crate::control::Control;
 use crate::engines::Engines;
 use crate::gateway::listen::Phase;
+use crate::metrics::{Look, Metrics};
 use crate::random;
 use crate::restored::Restoration;
 use bytes::Bytes;
+use ensemble_model::census::census;
 use ensemble_model::command::{Accepted, Change, ClientToken, Command, Nonce, RequestFacts};
 use ensemble_model::decide;
 use ensemble_model::id::{Digest, OperationId};
@@ -38,6 +40,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -58,6 +61,22 @@ pub(crate) struct Services {
     pub(crate) restoration: Restoration,
     /// Streams end when the server drains.
     pub(crate) phase: tokio::sync::watch::Receiver<Phase>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The file of the log.
+    pub(crate) log: PathBuf,
+}
+
+impl Services {
+    /// What is counted, with what is looked up now.
+    pub(crate) fn render_metrics(&self) -> String {
+        let state = self.control.state();
+        self.metrics.render(&Look {
+            census: census(&state),
+            sequence: state.sequence(),
+            queues: self.control.queues(),
+            pulled_bytes: self.engines.pulled_bytes(),
+        })
+    }
 }
 
 /// One call, as far as it is the same for every action.

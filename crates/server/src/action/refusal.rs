@@ -37,7 +37,9 @@ pub(crate) fn to_wire(refusal: Refusal) -> Error {
         Refusal::EngineDown { .. } => Error::call_interface(detail).with_reason(Reason::EngineUnavailable),
         Refusal::NonceUsed { .. } => Error::new(Code::SignatureNonceUsed).with_detail(detail),
         // No request installs a fleet; should one ever be refused so, it was not the caller's fault.
-        Refusal::NodesInUse { .. } => Error::new(Code::InternalError).with_detail(detail),
+        Refusal::NodesInUse { .. } | Refusal::EngineInUse { .. } => {
+            Error::new(Code::InternalError).with_detail(detail)
+        }
         Refusal::RestoreUnconfirmed => Error::interface_error(Reason::RestoreUnconfirmed, detail),
         Refusal::Overloaded => Error::new(Code::ServiceUnavailable).with_detail(detail),
     }
@@ -109,6 +111,7 @@ mod tests {
             (Refusal::NonceUsed { nonce: "n".into() }, "SignatureNonceUsed", None),
             (Refusal::NodesInUse { nodes: Vec::new() }, "InternalError", None),
             (Refusal::RestoreUnconfirmed, "ens.interface.error", Some(Reason::RestoreUnconfirmed)),
+            (Refusal::EngineInUse { nodes: Vec::new() }, "InternalError", None),
             (Refusal::Overloaded, "ServiceUnavailable", None),
         ] {
             let error = to_wire(refusal);

@@ -2,13 +2,17 @@
 //! Must not change anything by itself.
 
 use super::ENTRIES_BEHIND_AT_MOST;
+use crate::metrics::Queue;
 use ensemble_model::command::{Accepted, Command};
 use ensemble_model::event::Entry;
+use ensemble_model::fleet::Fleet;
 use ensemble_model::refusal::Refusal;
 use ensemble_model::state::State;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time;
 
 /// A state and the entry that led to it, durable.
 #[derive(Clone)]
@@ -21,7 +25,7 @@ pub(crate) struct Published {
 #[derive(Clone)]
 pub(crate) struct Control {
     pub(super) commands: mpsc::Sender<Submission>,
-    pub(super) confirmations: mpsc::Sender<oneshot::Sender<()>>,
+    pub(super) errands: mpsc::Sender<Errand>,
     pub(super) state: watch::Receiver<Arc<State>>,
     pub(super) entries: broadcast::Sender<Published>,
     pub(super) recent: Arc<Recent>,
@@ -40,6 +44,25 @@ pub(crate) enum Unavailable {
         "The server is stopping; whether the change was made is not known, so look before you repeat it."
     )]
     Stopped,
+}
+
+/// What the operator and the server itself have for the loop.
+pub(super) enum Errand {
+    /// Answered when the loop comes round to it.
+    Turn(oneshot::Sender<Turn>),
+    /// The operator lets a restored server act.
+    Confirm(oneshot::Sender<()>),
+    Fleet {
+        fleet: Arc<Fleet>,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+}
+
+/// A turn of the control loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// How long the append that is under way takes already.
+    pub(crate) append_under_way_for: Option<Duration>,
 }
 
 pub(super) struct Submission {
@@ -63,8 +86,35 @@ impl Control {
     /// decides, and engines are told what is wanted.
     pub(crate) async fn confirm(&self) -> Result<(), Unavailable> {
         let (answer, answered) = oneshot::channel();
-        self.confirmations.send(answer).await.map_err(|_| Unavailable::Stopped)?;
+        self.errands.send(Errand::Confirm(answer)).await.map_err(|_| Unavailable::Stopped)?;
         answered.await.map_err(|_| Unavailable::Stopped)
+    }
+
+    /// Waits until the loop turns, and says how it stands then; nothing when it does not turn within that time.
+    pub(crate) async fn turn(&self, within: Duration) -> Option<Turn> {
+        let turning = async {
+            let (answer, answered) = oneshot::channel();
+            self.errands.send(Errand::Turn(answer)).await.ok()?;
+            answered.await.ok()
+        };
+        time::timeout(within, turning).await.ok().flatten()
+    }
+
+    /// Puts another fleet in force and waits until that is durable.
+    pub(crate) async fn install_fleet(&self, fleet: Arc<Fleet>) -> Result<Result<(), Refusal>, Unavailable> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.errands.send(Errand::Fleet { fleet, answer }).await;
+        sent.map_err(|_| Unavailable::Stopped)?;
+        answered.await.map_err(|_| Unavailable::Stopped)
+    }
+
+    /// How full the queues of the loop are.
+    pub(crate) fn queues(&self) -> Vec<Queue> {
+        let queue = |name, limit: usize, free: usize| Queue { name, depth: limit - free, limit };
+        vec![
+            queue("commands", self.commands.max_capacity(), self.commands.capacity()),
+            queue("errands", self.errands.max_capacity(), self.errands.capacity()),
+        ]
     }
 
     /// The newest durable state.

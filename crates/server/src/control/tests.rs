@@ -77,6 +77,7 @@ async fn bench() -> Bench {
         high_water,
         wishes: Wishes::default(),
         observations,
+        metrics: Arc::new(Metrics::new()),
     });
     writer.begin().await.unwrap();
     Bench { _dir: dir, store, control, writer }

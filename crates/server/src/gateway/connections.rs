@@ -3,12 +3,14 @@
 //! never does. Must not touch a socket: whoever owns the connection listens to [`Seat::gives_way`].
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// All connections of a server.
 pub(super) struct Connections {
-    at_most: usize,
+    /// May change while connections are open.
+    at_most: AtomicUsize,
     table: Mutex<Table>,
     /// A seat became free, or one waits that could give way.
     room: Notify,
@@ -53,7 +55,18 @@ pub(super) enum Standing {
 
 impl Connections {
     pub(super) fn new(at_most: usize) -> Arc<Self> {
-        Arc::new(Self { at_most, table: Mutex::default(), room: Notify::new() })
+        Arc::new(Self { at_most: AtomicUsize::new(at_most), table: Mutex::default(), room: Notify::new() })
+    }
+
+    /// Fewer than are open close nobody: nobody new comes until as many have gone or given way.
+    pub(super) fn limit(&self, at_most: usize) {
+        self.at_most.store(at_most, Ordering::Relaxed);
+        self.room.notify_one();
+    }
+
+    /// How many are open.
+    pub(super) fn count(&self) -> usize {
+        self.lock().seats.len()
     }
 
     /// Waits until there is room for one more. Where all seats are taken, one that waits for a request gives way.
@@ -77,7 +90,7 @@ impl Connections {
 
     fn has_room(&self) -> bool {
         let mut table = self.lock();
-        if table.seats.len() < self.at_most {
+        if table.seats.len() < self.at_most.load(Ordering::Relaxed) {
             return true;
         }
         let Some(first) = table.waiting.pop_first() else { return false };

@@ -42,7 +42,7 @@ pub(super) fn identify(
         Ok(_) => {}
         Err(BodyFault::TooLarge) => return Err(Error::body_too_large(BODY_BYTES_AT_MOST)),
         Err(BodyFault::TooSlow { within }) => {
-            let seconds = within.as_secs();
+            let seconds = within.as_secs_f64();
             return Err(Error::invalid(format!("the body did not arrive within {seconds} seconds")));
         }
         Err(BodyFault::NoRoom) => {

@@ -1,21 +1,25 @@
 //! What stands between a client and an action: limits, signature, replay, permission, form, answer (gateway.md §4).
-//! `listen` speaks HTTP, [`Gateway::answer`] takes one whole request to its answer, in the order of checks of §4.2.
+//! `listen` and `connection` speak HTTP, [`Gateway::answer`] takes one whole request to its answer, in the order of checks of §4.2.
 //! Must not know what an action does; that is `action`'s.
 
 mod authorize;
 mod body;
+mod connection;
 mod connections;
 mod identify;
 pub(crate) mod listen;
 mod nonce;
+mod pace;
+mod probe;
 mod respond;
 mod verify;
 
 use crate::action::{self, Answer, Context, Services};
 use crate::credentials::Credentials;
+use crate::metrics::Metrics;
 use axum::body::Body;
 use ensemble_wire::catalog;
-use ensemble_wire::entry::Action;
+use ensemble_wire::entry::{Action, Kind};
 use ensemble_wire::error::{Code, Error};
 use ensemble_wire::format::Format;
 use ensemble_wire::signature;
@@ -75,10 +79,19 @@ impl Gateway {
         Self { credentials, nonces: Mutex::new(NonceTable::new(Limits::USUAL)), services }
     }
 
+    /// What actions share, for what is asked without a signature.
+    pub(super) fn services(&self) -> &Services {
+        &self.services
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.services.metrics
+    }
+
     /// The answer to one request. Whatever happens, it is one that a client can parse, in the format it asked for.
     pub(crate) async fn answer(&self, received: Received, now: Timestamp) -> Response<Body> {
         let request_id = uuid::Uuid::new_v4().to_string().to_uppercase();
-        let span = tracing::info_span!("request", id = %request_id);
+        let span = tracing::error_span!("request", request_id = %request_id);
         self.answer_as(request_id, received, now).instrument(span).await
     }
 
@@ -97,11 +110,14 @@ impl Gateway {
             Err(Error::new(Code::InternalError).with_detail("The server has a fault; its log says more."))
         });
         log(&ticket, &outcome);
-        match outcome {
+        let response = match outcome {
             Ok(Answer::Whole(members)) => respond::whole(&ticket, &members),
             Ok(Answer::Events(events)) => respond::events(&ticket.request_id, events),
             Err(error) => respond::error(&ticket, &error, &identify::host(&received.headers)),
-        }
+        };
+        let action = ticket.action.map(|action| action.name);
+        self.metrics().answered(action, response.status().as_u16(), ticket.started.elapsed());
+        response
     }
 
     /// From the request to what its action answers; the order of checks is that of gateway.md §4.2 and, from the
@@ -140,12 +156,16 @@ impl Gateway {
     }
 }
 
-/// One line a request, where it is handled; never a body, a parameter or a signature.
+/// One line a request, where it is handled; never a body, a parameter or a signature. Reads are many, and say nothing
+/// when they go well.
 fn log(ticket: &Ticket, outcome: &Result<Answer, Error>) {
     let action = ticket.action.map_or("-", |action| action.name);
     let took_ms = u64::try_from(ticket.started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match outcome {
-        Ok(_) => tracing::info!(action, took_ms, "{action} answered in {took_ms} ms"),
+        Ok(_) if ticket.action.is_some_and(|action| action.kind == Kind::Write) => {
+            tracing::info!(action, took_ms, "{action} answered in {took_ms} ms");
+        }
+        Ok(_) => tracing::debug!(action, took_ms, "{action} answered in {took_ms} ms"),
         Err(error) if error.status() >= 500 => {
             tracing::error!(action, took_ms, code = %error.code, "{action} failed with {}", error.code);
         }

@@ -28,6 +28,8 @@ pub enum Error {
     Fleet(#[from] fleet::Error),
     #[error("the fleet cannot be put in force")]
     FleetInUse(#[source] Refusal),
+    #[error("HTTPS cannot be served as configured")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Engine(#[from] engines::StartError),
     #[error(transparent)]
@@ -73,6 +75,7 @@ impl Error {
             | Self::Fleet(fleet::Error::Unreadable { .. })
             | Self::FleetInUse(_)
             | Self::Restored(_)
+            | Self::Tls(_)
             | Self::Control(_)
             | Self::Signals(_) => None,
         }

@@ -3,7 +3,7 @@
 use ensemble_server::configuration::Sources;
 use ensemble_server::store::LogStore;
 use ensemble_server::store::sqlite::SqliteStore;
-use ensemble_server::{EngineChoice, Error, Options, Phase, Settings, serve_until};
+use ensemble_server::{EngineChoice, Error, Options, Phase, Settings, Signals, Supervision, serve_until};
 use ensemble_wire::catalog::API_VERSION;
 use ensemble_wire::parameters::{RawParameters, encode_pairs};
 use ensemble_wire::signature::{Key, SignatureVersion, v1, v3};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Longer than anything here takes; a test that waits for it fails.
@@ -25,6 +25,7 @@ pub(crate) struct Server {
     key_id: String,
     secret: String,
     phase: watch::Sender<Phase>,
+    reload: mpsc::Sender<()>,
     task: JoinHandle<Result<(), Error>>,
 }
 
@@ -35,8 +36,10 @@ pub(crate) fn options(dir: &Path) -> Options {
             engine: EngineChoice::Simulated,
             ..Settings::of(dir)
         },
+        entries: Vec::new(),
         sources: Sources::defaults(dir),
         log: None,
+        supervision: Supervision::default(),
         shim_command: Vec::new(),
         accept_truncated_log: false,
     }
@@ -57,11 +60,13 @@ impl Server {
         let on_ready = move |ready: &ensemble_server::Ready| {
             let _ = told.send(ready.address);
         };
-        let task = tokio::spawn(serve_until(options, on_ready, phase.clone(), wrap));
+        let (reload, reloads) = mpsc::channel(1);
+        let signals = Signals { phase: phase.clone(), reloads };
+        let task = tokio::spawn(serve_until(options, on_ready, signals, wrap));
         match ready.await {
             Ok(address) => {
                 let (key_id, secret) = key(&data_dir);
-                Ok(Self { address, key_id, secret, phase, task })
+                Ok(Self { address, key_id, secret, phase, reload, task })
             }
             Err(_) => Err(task.await.unwrap().expect_err("a server that is never ready says why")),
         }
@@ -82,6 +87,11 @@ impl Server {
     pub(crate) async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
+    }
+
+    /// Asks it to read its configuration again, as SIGHUP does.
+    pub(crate) async fn reload(&self) {
+        self.reload.send(()).await.unwrap();
     }
 
     pub(crate) fn drain(&self) {
@@ -167,6 +177,14 @@ impl Arriving {
     /// What has come so far.
     pub(crate) fn take(&mut self) -> String {
         String::from_utf8(std::mem::take(&mut self.bytes)).unwrap()
+    }
+
+    /// Waits until the server closes; what came before that.
+    pub(crate) async fn ended(mut self) -> Vec<u8> {
+        let read = self.stream.read_to_end(&mut self.bytes);
+        // A reset is an end as well.
+        let _ = tokio::time::timeout(AT_MOST, read).await.expect("the connection ends");
+        self.bytes
     }
 
     /// Everything up to the end.
@@ -379,4 +397,27 @@ impl Answer {
 /// The one copy of the log, for tests that damage it.
 pub(crate) fn log_path(dir: &Path) -> PathBuf {
     dir.join("log.sqlite")
+}
+
+/// Sends a request over TLS, trusting this certificate alone; the answer as text.
+pub(crate) async fn over_tls(address: SocketAddr, trusted: &str, request: &[u8]) -> std::io::Result<String> {
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::rustls::pki_types::pem::PemObject;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(trusted.as_bytes()).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(std::sync::Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = TlsConnector::from(std::sync::Arc::new(config)).connect(name, stream).await?;
+    stream.write_all(request).await?;
+    let mut bytes = Vec::new();
+    // A server need not say goodbye before it closes.
+    let _ = tokio::time::timeout(AT_MOST, stream.read_to_end(&mut bytes)).await.expect("the answer ends");
+    Ok(String::from_utf8(bytes).unwrap())
 }

@@ -5,6 +5,7 @@
 
 mod actions;
 mod backup;
+mod daemon;
 mod durability;
 mod gateway;
 mod harness;

@@ -2,7 +2,7 @@
 //! removal fail, disks fill, `/run` is emptied (the table of runtime.md §7; other rows are in `shim` and `survival`).
 
 use crate::fixture::machine::{Machine, send_kill};
-use crate::fixture::{until, zombies};
+use crate::fixture::{Bench, until, zombies};
 use crate::need_root;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -82,6 +82,16 @@ async fn a_stranger_with_the_pid_of_a_dead_container_is_left_alone() {
     for mut stranger in strangers {
         assert!(stranger.0.try_wait().unwrap().is_none(), "a stranger was signalled");
     }
+}
+
+/// Supervisors that were started for a directory.
+fn processes_of(directory: &Path) -> Vec<PathBuf> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
+    let is_for = |process: &PathBuf| {
+        let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&words).contains(directory.to_str().unwrap())
+    };
+    processes.filter(is_for).collect()
 }
 
 /// A `sleep` that ends with the test.
@@ -229,6 +239,36 @@ async fn a_supervisor_that_dies_before_it_gets_to_work_leaves_no_zombie() {
     let mut child = machine.start_child(CHILD_DIRECTORY, &format!("misfortune::{NAME}"));
 
     assert!(child.wait().success());
+}
+
+/// Of the tests themselves: one that fails takes with it what it started.
+#[test]
+fn a_test_that_fails_leaves_no_container_and_no_supervisor() {
+    need_root!("a_test_that_fails_leaves_no_container_and_no_supervisor");
+    let (told, directories) = std::sync::mpsc::channel();
+    let tell = told.clone();
+    let bench = std::thread::spawn(move || {
+        let mut bench = Bench::new("failing", &["polite"]);
+        bench.start();
+        tell.send(bench.temporary.path().to_owned()).unwrap();
+        panic!("on purpose");
+    });
+    let machine = std::thread::spawn(move || {
+        tokio::runtime::Runtime::new().unwrap().block_on(async move {
+            let mut machine = Machine::new().await;
+            machine.converge(vec![machine.cell(&["polite"], &["i-a"])]).await;
+            machine.until_ready(1).await;
+            told.send(machine.dir()).unwrap();
+            panic!("on purpose");
+        });
+    });
+
+    assert!(bench.join().is_err() && machine.join().is_err());
+
+    for directory in directories {
+        assert!(!directory.exists());
+        assert_eq!(processes_of(&directory), Vec::<PathBuf>::new());
+    }
 }
 
 /// In a container of its own the server is process 1: whatever loses its parent becomes its child.

@@ -8,7 +8,7 @@ pub(crate) mod image;
 mod ledger;
 mod memory;
 
-use crate::application::Application;
+use crate::application::{Application, Version};
 use crate::fleet::{EdgeNode, Fleet};
 use crate::id::{AccountId, AppId, Digest, EdgeNodeId, EngineName, InstanceId, OperationId};
 use crate::instance::Instance;
@@ -125,6 +125,17 @@ impl State {
     pub fn pins(&self) -> impl Iterator<Item = (&String, &Digest)> {
         let versions = self.applications.values().flat_map(|application| application.versions.iter());
         versions.flat_map(|version| version.pins.iter())
+    }
+
+    /// The versions that are pinned to `digest`, of all accounts.
+    pub fn pinned_by<'a>(
+        &'a self,
+        digest: &'a Digest,
+    ) -> impl Iterator<Item = (&'a Application, &'a Version)> + 'a {
+        let versions = self.applications.values().flat_map(|application| {
+            application.versions.iter().map(move |version| (&**application, version))
+        });
+        versions.filter(move |(_, version)| version.pins.values().any(|pin| pin == digest))
     }
 
     /// How many instances are on `node`, of all accounts, those being released included.

@@ -5,7 +5,8 @@
 use crate::mailbox::Mailbox;
 use ensemble_engine::any::AnyEngine;
 use ensemble_engine::embedded::image::{
-    Claim, Error as ImageError, OciReference, PullProgress, RegistryError, RegistrySettings,
+    Claim, Error as ImageError, Extent, OciReference, PullProgress, RegistryError, RegistrySettings,
+    StoredImage,
 };
 use ensemble_engine::embedded::preflight::{self, Finding, PreflightInput, Severity};
 use ensemble_engine::embedded::{self, EmbeddedConfig, EmbeddedEngine};
@@ -70,6 +71,22 @@ pub(crate) struct Configuration<'a> {
 /// All engines of the fleet.
 pub(crate) struct Engines {
     by_name: BTreeMap<EngineName, Arc<AnyEngine>>,
+}
+
+/// An image of one engine's store.
+pub(crate) struct Stored {
+    pub(crate) engine: EngineName,
+    pub(crate) image: StoredImage,
+    /// A container of the engine runs it.
+    pub(crate) in_use: bool,
+}
+
+/// What pruning all stores did.
+#[derive(Default)]
+pub(crate) struct Pruned {
+    pub(crate) images: Vec<Stored>,
+    pub(crate) freed_bytes: u64,
+    pub(crate) left_bytes: u64,
 }
 
 /// Where the control loop leaves its wishes.
@@ -140,6 +157,60 @@ impl Engines {
         })
     }
 
+    /// What the stores of all engines keep, and what they take on disk.
+    ///
+    /// # Errors
+    /// When a store cannot be read.
+    pub(crate) async fn images(&self) -> Result<(Vec<Stored>, u64), ImageError> {
+        let (mut images, mut bytes) = (Vec::new(), 0);
+        for (name, engine) in self.embedded() {
+            let listed = blocking(&engine, |engine| {
+                let (in_use, listed) = (engine.images_in_use()?, engine.images().list()?);
+                Ok((in_use, listed, engine.images().bytes()?))
+            });
+            let (in_use, listed, taken) = listed.await?;
+            bytes += taken;
+            images.extend(listed.into_iter().map(|image| Stored {
+                engine: name.clone(),
+                in_use: in_use.contains(&image.manifest),
+                image,
+            }));
+        }
+        Ok((images, bytes))
+    }
+
+    /// Removes images that are neither among `pinned` nor run by a container, and what no image needs.
+    ///
+    /// # Errors
+    /// When a store cannot be read or written; what could go is gone then.
+    pub(crate) async fn prune_images(
+        &self,
+        extent: Extent,
+        pinned: impl Fn() -> BTreeSet<Digest> + Clone + Send + 'static,
+    ) -> Result<Pruned, ImageError> {
+        let mut all = Pruned::default();
+        for (name, engine) in self.embedded() {
+            let pinned = pinned.clone();
+            let pruned = blocking(&engine, move |engine| engine.prune_images(extent, pinned)).await?;
+            all.freed_bytes += pruned.bytes;
+            all.left_bytes += pruned.left_bytes;
+            all.images.extend(pruned.images.into_iter().map(|image| Stored {
+                engine: name.clone(),
+                in_use: false,
+                image,
+            }));
+        }
+        Ok(all)
+    }
+
+    fn embedded(&self) -> Vec<(EngineName, Arc<AnyEngine>)> {
+        let engines = self.by_name.iter().filter(|(_, engine)| match &***engine {
+            AnyEngine::Embedded(_) => true,
+            AnyEngine::Simulated(_) => false,
+        });
+        engines.map(|(name, engine)| (name.clone(), Arc::clone(engine))).collect()
+    }
+
     /// How far images that are being pulled are, by their digest, on all engines.
     pub(crate) fn pulls(&self) -> BTreeMap<Digest, PullProgress> {
         self.by_name.values().flat_map(|engine| engine.pulls()).collect()
@@ -182,6 +253,19 @@ impl Engines {
             engine.shut_down().await;
         }
     }
+}
+
+/// Reads and writes a store away from the threads that answer.
+async fn blocking<T: Default + Send + 'static>(
+    engine: &Arc<AnyEngine>,
+    work: impl FnOnce(&EmbeddedEngine) -> Result<T, ImageError> + Send + 'static,
+) -> Result<T, ImageError> {
+    let engine = Arc::clone(engine);
+    let worked = tokio::task::spawn_blocking(move || match &*engine {
+        AnyEngine::Embedded(engine) => work(engine),
+        AnyEngine::Simulated(_) => Ok(T::default()),
+    });
+    worked.await.expect("looking at a store does not panic")
 }
 
 impl Wishes {

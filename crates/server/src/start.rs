@@ -18,6 +18,7 @@ use crate::fleet;
 use crate::gateway::Gateway;
 use crate::gateway::listen::{self, Terms};
 use crate::high_water::{HighWater, OnTruncation};
+use crate::images;
 use crate::logging::LogLevel;
 use crate::metrics::Metrics;
 use crate::notify::{Notifier, Supervision};
@@ -170,7 +171,16 @@ pub async fn serve_until<S: LogStore>(
     }
     let log = data_dir.path().join(data_dir::LOG_FILE);
     let phase = signals.phase.subscribe();
-    let services = Arc::new(Services { control, engines, restoration, phase, metrics, log });
+    let services = Arc::new(Services {
+        control,
+        engines,
+        restoration,
+        owner: credentials.account.clone(),
+        cache_bytes: settings.images.cache_bytes,
+        phase,
+        metrics,
+        log,
+    });
     let gateway = Arc::new(Gateway::new(credentials, Arc::clone(&services)));
     let terms = Terms { limits: settings.limits.clone(), metrics: settings.metrics, tls };
     let terms = watch::Sender::new(Arc::new(terms));
@@ -207,6 +217,7 @@ fn attend(
         notifier: Arc::clone(notifier),
     };
     attendants.spawn(reloader.run(reloads));
+    attendants.spawn(images::keep_within_bounds(Arc::clone(services)));
     let (teller, phase) = (Arc::clone(notifier), services.phase.clone());
     attendants.spawn(async move { teller.tell_stop(phase).await });
     if let Some(watchdog) = options.supervision.watchdog {

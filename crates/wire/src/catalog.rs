@@ -28,6 +28,8 @@ pub static ACTIONS: &[&Action] = &[
     &action::describe_instance_logs::ENTRY,
     &action::watch::ENTRY,
     &action::confirm_restore::ENTRY,
+    &action::describe_images::ENTRY,
+    &action::prune_images::ENTRY,
 ];
 
 /// Finds an action; names compare with case.

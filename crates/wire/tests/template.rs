@@ -189,10 +189,31 @@ fn pod_spec_fields_that_are_not_understood_refuse_by_path() {
             "Template.workload[0].podSpec.containers[0].securityContext.privileged is refused",
         ),
         (
+            with("/workload/0/podSpec/imagePullSecrets", json!([{ "name": "secret" }])),
+            "Template.workload[0].podSpec.imagePullSecrets is not supported; the credentials of a registry belong to \
+             the server's configuration, [registries.\"HOST\"]",
+        ),
+        (
+            inside("imagePullPolicy", json!("Sometimes")),
+            "Template.workload[0].podSpec.containers[0].imagePullPolicy `Sometimes` is not one of IfNotPresent, \
+             Always, Never",
+        ),
+        (
             inside("comand", json!([])),
             "Template.workload[0].podSpec.containers[0].comand is not supported; did you mean command?",
         ),
     ]);
+}
+
+#[test]
+fn every_pull_policy_is_accepted_and_changes_nothing() {
+    let plain = Template::read(&example()).unwrap().workloads;
+
+    for policy in ["Always", "IfNotPresent", "Never", ""] {
+        let template = Template::read(&inside("imagePullPolicy", json!(policy))).unwrap();
+
+        assert_eq!(template.workloads, plain, "{policy}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod doctor;
 mod failing;
 mod permission;
 mod plan;
+mod registry;
 mod restart;
 mod scale;
 mod start;

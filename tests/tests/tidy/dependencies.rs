@@ -19,12 +19,9 @@ const BORDERS: [(&str, &[&str]); 5] = [
 ];
 
 /// Crates that others bring in several versions today. A shorter list is welcome; a new name needs a reason.
-const DUPLICATES_ALLOWED: [&str; 19] = [
+const DUPLICATES_ALLOWED: [&str; 15] = [
     "base64",
-    "block-buffer",
     "cpufeatures",
-    "crypto-common",
-    "digest",
     "getrandom",
     "hashbrown",
     "linux-raw-sys",
@@ -34,7 +31,6 @@ const DUPLICATES_ALLOWED: [&str; 19] = [
     "nix",
     "rand_core",
     "rustix",
-    "sha2",
     "syn",
     "thiserror",
     "thiserror-impl",

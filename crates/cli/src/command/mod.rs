@@ -10,6 +10,7 @@ mod dismantle;
 mod doctor;
 mod env;
 mod fleet;
+mod image;
 mod instances;
 mod log;
 mod logs;
@@ -47,6 +48,9 @@ pub(crate) enum Command {
     /// List and show edge nodes; check a fleet file
     #[command(subcommand)]
     Fleet(fleet::Command),
+    /// List and remove images on the server's machine
+    #[command(subcommand)]
+    Image(image::Command),
     Call(call::Arguments),
     /// List the actions of the API, and show what one takes and answers
     #[command(subcommand)]
@@ -83,6 +87,7 @@ impl Command {
             Self::Watch(arguments) => watch::run(context, arguments).await,
             Self::Operation(command) => operation::run(context, command).await,
             Self::Fleet(command) => fleet::run(context, command).await,
+            Self::Image(command) => image::run(context, command).await,
             Self::Call(arguments) => call::run(context, arguments).await,
             Self::Api(command) => api::run(context, &command),
             Self::Env(arguments) => env::run(context, &arguments),

@@ -2,12 +2,13 @@
 //! for logs. All work is the supervisor's.
 
 use super::cgroup::{self, Hierarchies, Subtree};
-use super::image::{self, ImageStore, Images, PullProgress, RegistrySettings};
+use super::image::{self, Extent, ImageStore, Images, Pruned, PullProgress, RegistrySettings};
 use super::kernel;
-use super::layout::{ContainerKey, Layout};
+use super::layout::{self, ContainerKey, Layout};
 use super::logs;
 use super::network::{self, Network, NetworkConfig};
 use super::pod::PodKey;
+use super::record::{self, InstanceRecord};
 use super::rootfs;
 use super::scan;
 use super::shim::order::LogBounds;
@@ -21,7 +22,7 @@ use ensemble_model::observation::Observation;
 use ensemble_model::wanted::{Epoch, Wanted};
 use ipnet::Ipv4Net;
 use ring::digest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -151,6 +152,43 @@ impl EmbeddedEngine {
             held.extend(entry.map_err(failed)?.file_name().to_str().map(InstanceId::new));
         }
         Ok(held)
+    }
+
+    /// The images that instances on this machine run or are about to, by their records.
+    ///
+    /// # Errors
+    /// A record cannot be read: then it is not known what it runs.
+    pub fn images_in_use(&self) -> Result<BTreeSet<Digest>, image::Error> {
+        let directory = self.machine.layout.instances();
+        let read = |source| image::Error::Read { path: directory.clone(), source };
+        let mut pins = BTreeSet::new();
+        for entry in std::fs::read_dir(&directory).map_err(read)? {
+            let path = layout::instance_record(&entry.map_err(read)?.path());
+            match record::read::<InstanceRecord>(&path) {
+                Ok(Some(record)) => pins.extend(record.template.pins.into_values()),
+                // Half made or none of ours: nothing of it runs that has no record.
+                Ok(None) | Err(record::Error::Malformed { .. }) => {}
+                Err(record::Error::Read { path, source } | record::Error::Write { path, source }) => {
+                    return Err(image::Error::Read { path, source });
+                }
+            }
+        }
+        Ok(pins)
+    }
+
+    /// Removes images that are neither among `pinned` nor run here, and what no image needs.
+    ///
+    /// # Errors
+    /// As [`ImageStore::prune`].
+    pub fn prune_images(
+        &self,
+        extent: Extent,
+        pinned: impl FnOnce() -> BTreeSet<Digest>,
+    ) -> Result<Pruned, image::Error> {
+        self.images().prune(extent, || {
+            let in_use = self.images_in_use()?;
+            Ok(pinned().into_iter().chain(in_use).collect())
+        })
     }
 
     /// What on this machine stands in the way of the pods' traffic, for the operator.

@@ -8,11 +8,13 @@ mod delete_application;
 mod describe_application;
 mod describe_device_service;
 mod describe_ens_regions;
+mod describe_images;
 mod describe_instance_logs;
 mod describe_operation;
 mod list_applications;
 mod list_operations;
 mod plan_rescale_application;
+mod prune_images;
 pub(crate) mod refusal;
 mod rescale_application;
 mod watch;
@@ -28,7 +30,7 @@ use bytes::Bytes;
 use ensemble_model::census::census;
 use ensemble_model::command::{Accepted, Change, ClientToken, Command, Nonce, RequestFacts};
 use ensemble_model::decide;
-use ensemble_model::id::{Digest, OperationId};
+use ensemble_model::id::{AccountId, Digest, OperationId};
 use ensemble_model::permit::Permit;
 use ensemble_model::state::State;
 use ensemble_wire::action as wire;
@@ -59,6 +61,10 @@ pub(crate) struct Services {
     pub(crate) control: Control,
     pub(crate) engines: Engines,
     pub(crate) restoration: Restoration,
+    /// The account that owns the server: what is the machine's is its operator's.
+    pub(crate) owner: AccountId,
+    /// The bound of each engine's store of images.
+    pub(crate) cache_bytes: u64,
     /// Streams end when the server drains.
     pub(crate) phase: tokio::sync::watch::Receiver<Phase>,
     pub(crate) metrics: Arc<Metrics>,
@@ -119,6 +125,14 @@ pub(crate) async fn call(
             let request = wire::confirm_restore::Request::read(parameters)?;
             confirm_restore::handle(&context, permit?, request).await
         }
+        "DescribeImages" => {
+            let request = wire::describe_images::Request::read(parameters)?;
+            describe_images::handle(&context, permit?, request).await
+        }
+        "PruneImages" => {
+            let request = wire::prune_images::Request::read(parameters)?;
+            prune_images::handle(&context, permit?, request).await
+        }
         "Watch" => {
             let request = wire::watch::Request::read(parameters)?;
             watch::handle(&context, permit?, request).await
@@ -172,6 +186,20 @@ impl Context {
     /// The newest durable state.
     pub(crate) fn state(&self) -> Arc<State> {
         self.services.control.state()
+    }
+
+    /// Lets only the account that owns the server go on.
+    ///
+    /// # Errors
+    /// `NoPermission`.
+    fn check_owner(&self, permit: &Permit) -> Result<(), Error> {
+        if *permit.account() == self.services.owner {
+            return Ok(());
+        }
+        let name = self.action.name;
+        Err(Error::new(Code::NoPermission).with_detail(format!(
+            "{name} is about the server's machine, so only the account that owns it may call it."
+        )))
     }
 
     /// What `token` was answered before. A token comes before the content of a request (`decisions.md` §3): content

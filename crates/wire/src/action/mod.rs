@@ -7,11 +7,13 @@ pub mod delete_application;
 pub mod describe_application;
 pub mod describe_device_service;
 pub mod describe_ens_regions;
+pub mod describe_images;
 pub mod describe_instance_logs;
 pub mod describe_operation;
 pub mod list_applications;
 pub mod list_operations;
 pub mod plan_rescale_application;
+pub mod prune_images;
 pub mod rescale_application;
 pub mod watch;
 

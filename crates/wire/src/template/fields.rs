@@ -94,6 +94,13 @@ pub const FIELDS: &[JsonField] = &[
     )
     .required(),
     JsonField::of(
+        "workload[].podSpec.containers[].imagePullPolicy",
+        "Always, IfNotPresent, Never",
+        r#""IfNotPresent""#,
+        "Accepted, and changes nothing: the version is pinned to one digest.",
+    )
+    .or("IfNotPresent"),
+    JsonField::of(
         "workload[].podSpec.containers[].command",
         "array of text",
         r#"["/bin/web"]"#,

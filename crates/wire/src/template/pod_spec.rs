@@ -7,7 +7,8 @@ use serde_json::Value;
 use std::collections::HashSet;
 
 const POD_FIELDS: [&str; 2] = ["containers", "restartPolicy"];
-const CONTAINER_FIELDS: [&str; 7] = ["name", "image", "command", "args", "env", "workingDir", "ports"];
+const CONTAINER_FIELDS: [&str; 8] =
+    ["name", "image", "imagePullPolicy", "command", "args", "env", "workingDir", "ports"];
 const ENV_FIELDS: [&str; 2] = ["name", "value"];
 const PORT_FIELDS: [&str; 2] = ["containerPort", "protocol"];
 
@@ -65,6 +66,8 @@ pub(super) fn containers(spec: &Field<'_>) -> Result<Vec<Container>, Error> {
 fn container(item: &Field<'_>) -> Result<Container, Error> {
     refuse_unlisted(item, &CONTAINER_FIELDS)?;
     let image = item.required("image")?;
+    // A version means one digest, so there is nothing to choose (`decisions.md` §9.11).
+    item.choice("imagePullPolicy", &["IfNotPresent", "Always", "Never"])?;
     let reference = image.text()?.trim();
     if reference.is_empty() || reference.len() > MAX_IMAGE_BYTES {
         return Err(image.refuse("is empty or too long"));
@@ -130,10 +133,12 @@ fn refuse_unlisted(field: &Field<'_>, listed: &[&'static str]) -> Result<(), Err
     let unlisted = members.iter().find(|(key, value)| !listed.contains(&key.as_str()) && !value.is_null());
     let Some((key, _)) = unlisted else { return Ok(()) };
     let hint = match crate::entry::nearest(key, listed.iter().copied()) {
-        Some(nearest) => format!("did you mean {nearest}?"),
-        None if key == "imagePullSecrets" => {
-            "registry credentials belong to the server's configuration".to_owned()
+        // Near to a field that means something else.
+        _ if key == "imagePullSecrets" => {
+            "the credentials of a registry belong to the server's configuration, [registries.\"HOST\"]"
+                .to_owned()
         }
+        Some(nearest) => format!("did you mean {nearest}?"),
         None => format!("the fields are {}", listed.join(", ")),
     };
     let why = format!("{}.{} is not supported; {hint}", field.path, short(key));

@@ -45,8 +45,7 @@ impl Plan {
         let manifest = manifest::manifest(&documents.manifest.1).map_err(refused)?;
         let config = config::parse(&documents.config).map_err(refused)?;
         let layers = layers(&manifest, &config, platform)?;
-        let mut plan =
-            Self { config_digest: manifest.config.digest.clone(), documents, layers, claims: vec![] };
+        let mut plan = Self { config_digest: manifest.config.digest, documents, layers, claims: vec![] };
         plan.claim(store);
         Ok(plan)
     }
@@ -94,17 +93,15 @@ impl Plan {
         let Documents { manifest: (manifest, bytes), config, indexes, name } = self.documents;
         put_document(store, &incoming, &manifest, &bytes)?;
         put_document(store, &incoming, &self.config_digest, &config)?;
-        let known = store.names_of(&manifest);
-        let named: Vec<String> =
-            known.into_iter().filter(|known| *known != name).chain([name.clone()]).collect();
-        let record = Record {
+        let mut record = Record {
             version: RECORD_VERSION,
+            names: store.names_of(&manifest),
             manifest: manifest.clone(),
             config: self.config_digest,
             indexes,
             layers: names,
-            names: named,
         };
+        record.name(&name);
         store.put_record(&incoming, &record)?;
         let claim = store.claim_image(&manifest);
         Ok((manifest, claim))
@@ -126,7 +123,9 @@ impl Plan {
             let blob = store.open_blob(&layer.blob)?;
             let (unpacked, bytes) = layer::unpack(layer, blob, &target, &lower, &limits)
                 .map_err(|source| Error::Layer { digest: layer.blob.digest.clone(), source })?;
-            limits.image_bytes = limits.image_bytes.saturating_sub(bytes);
+            limits.image_bytes =
+                limits.image_bytes.saturating_sub(bytes).saturating_sub(unpacked.copied_bytes);
+            limits.image_entries = limits.image_entries.saturating_sub(unpacked.entries);
             if unpacked.devices_skipped > 0 {
                 tracing::warn!(
                     layer = %layer.blob.digest,

@@ -85,9 +85,15 @@ impl ImageStore {
     ///
     /// # Errors
     /// [`Error::Read`], [`Error::Write`]; what could go is gone then.
-    pub fn prune(&self, extent: Extent, keep: impl FnOnce() -> BTreeSet<Digest>) -> Result<Pruned, Error> {
+    pub fn prune(
+        &self,
+        extent: Extent,
+        keep: impl FnOnce() -> Result<BTreeSet<Digest>, Error>,
+    ) -> Result<Pruned, Error> {
+        // Two at once would each forget what the other watches.
+        let _alone = self.pruning.lock().unwrap_or_else(PoisonError::into_inner);
         self.claims().begin_sweep();
-        let keep = keep();
+        let keep = keep()?;
         let before = self.bytes()?;
         let trash = Incoming::new(self.directory())?;
         let mut records = self.kept()?;

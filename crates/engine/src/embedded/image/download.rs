@@ -23,7 +23,6 @@ use super::{Error, digest};
 const PIECE: usize = 1 << 20;
 /// Broken connections in a row, without a single byte more, before the pull fails and backs off.
 const CUTS_AT_MOST: u32 = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Slower than this over a whole window is stalled: others wait for the place.
 const WINDOW: Duration = Duration::from_secs(60);
 const WINDOW_BYTES_AT_LEAST: u64 = 16 << 10;
@@ -49,6 +48,8 @@ impl Gates {
 pub(super) struct Origin<'a> {
     pub(super) registry: &'a Registry,
     pub(super) image: &'a RegistryReference,
+    /// Before the first try to go on; it doubles.
+    pub(super) first_pause: Duration,
 }
 
 /// Fetches a blob unless it is there, and says whether it did.
@@ -107,12 +108,12 @@ impl<'a> Download<'a> {
 
     /// Until all bytes are there.
     async fn receive(&mut self) -> Result<(), Error> {
-        let mut cuts = 0;
+        let (mut cuts, mut furthest) = (0, self.length);
         while self.length < self.blob.size {
-            let before = self.length;
             let outcome = self.stream().await;
-            if self.length > before {
-                cuts = 0;
+            // What comes a second time is no progress.
+            if self.length > furthest {
+                (cuts, furthest) = (0, self.length);
             }
             let error = match outcome {
                 Ok(()) if self.length == self.blob.size => return Ok(()),
@@ -130,14 +131,14 @@ impl<'a> Download<'a> {
                 return Err(error);
             }
             tracing::debug!(blob = %self.blob.digest, at = self.length, "a download is gone on with: {error}");
-            tokio::time::sleep(FIRST_PAUSE * (1 << cuts)).await;
+            tokio::time::sleep(self.origin.first_pause * (1 << cuts)).await;
         }
         Ok(())
     }
 
     /// One answer, up to its end or its fault; what came of it is kept either way.
     async fn stream(&mut self) -> Result<(), Error> {
-        let Origin { registry, image } = self.origin;
+        let Origin { registry, image, .. } = self.origin;
         let BlobStream { start, mut response } = registry.blob(image, &self.blob.digest, self.length).await?;
         if start < self.length {
             self.start_over().await?;

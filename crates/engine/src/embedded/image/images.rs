@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ensemble_model::id::Digest;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -21,6 +22,8 @@ use super::{Error, digest};
 
 /// Blobs of one image that are fetched at once.
 const BLOBS_AT_ONCE: usize = 3;
+/// Before a download that was cut is gone on with.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Chains of indexes that are remembered between resolving and fetching.
 const CHAINS_AT_MOST: usize = 1_000;
 
@@ -31,6 +34,7 @@ pub struct Images {
     registry: Registry,
     gates: Gates,
     board: Board,
+    first_pause: Duration,
     /// The indexes that led to a manifest, until it is fetched.
     chains: Mutex<HashMap<Digest, Vec<Digest>>>,
 }
@@ -42,6 +46,7 @@ impl Images {
             registry: Registry::new(settings),
             gates: Gates::default(),
             board: Board::default(),
+            first_pause: FIRST_PAUSE,
             chains: Mutex::default(),
         }
     }
@@ -76,12 +81,7 @@ impl Images {
     /// As [`Images::resolve`]; [`Error::Repinned`] where `oci:` leads to another image by now.
     pub async fn fetch(&self, image: &str, pin: &Digest, begins: impl FnOnce()) -> Result<(), Error> {
         let (store, wanted) = (Arc::clone(&self.store), pin.clone());
-        let is_there = blocking(move || {
-            let found = store.image(&wanted);
-            store.touch(&wanted);
-            found
-        });
-        if is_there.await.is_ok() {
+        if blocking(move || store.image(&wanted)).await.is_ok() {
             return Ok(());
         }
         begins();
@@ -155,7 +155,7 @@ impl Images {
             .chain(parsed.layers.iter().map(|(layer, _)| layer))
             .map(|blob| self.store.claim_blob(&blob.digest))
             .collect();
-        let origin = Origin { registry: &self.registry, image };
+        let origin = Origin { registry: &self.registry, image, first_pause: self.first_pause };
         download::fetch(&self.store, &self.gates, &origin, &parsed.config, &transfer).await?;
         let plan = self.plan((found, bytes), parsed.config, image.to_string()).await?;
         let missing: Vec<Descriptor> = plan.missing(&self.store).map(|layer| layer.blob.clone()).collect();
@@ -225,3 +225,7 @@ impl Images {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("taking an image in does not panic")
 }
+
+#[cfg(test)]
+#[path = "tests/pull.rs"]
+mod tests;

@@ -36,10 +36,11 @@ pub(super) fn unpack(
         .layer_bytes
         .min(limits.image_bytes)
         .min(layer.blob.size.saturating_mul(limits.ratio).max(limits.ratio_from));
+    let limits = Limits { layer_bytes: limit, entries: limits.entries.min(limits.image_entries), ..*limits };
     let (unpacked, diff_id, bytes) = {
         let decoder = stream::decoder(layer.compression, &mut packed)?;
         let mut stream = Hashing::new(Bounded::new(decoder, limit));
-        let unpacked = unpack::unpack(&mut stream, target, lower, limits)?;
+        let unpacked = unpack::unpack(&mut stream, target, lower, &limits)?;
         // Padding after the last entry belongs to the digest.
         let (diff_id, bytes) = stream.finish().map_err(stream::read_error)?;
         (unpacked, diff_id, bytes)

@@ -11,6 +11,9 @@ mod digest;
 mod download;
 mod error;
 mod export;
+#[cfg(test)]
+#[path = "tests/registry.rs"]
+mod fake_registry;
 mod images;
 mod incoming;
 mod layer;
@@ -42,3 +45,10 @@ pub use registry::{Error as RegistryError, RegistrySettings};
 pub use store::{Image, ImageStore};
 pub use stream::{Error as LayerError, Limits};
 pub use user::{Identity, lookup_user};
+
+/// An error with its causes, joined by colons.
+#[cfg(test)]
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ensemble_model::id::Digest;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,8 @@ pub struct ImageStore {
     claims: Arc<Claims>,
     /// What layers take, as far as it was looked at.
     pub(super) sizes: Sizes,
+    /// Held by whoever prunes.
+    pub(super) pruning: Mutex<()>,
 }
 
 /// What `images/<hex>` holds: written last, so an image that has one is complete. Its time of change is when the image
@@ -55,6 +57,22 @@ pub(super) struct Record {
     /// The references it was asked for by, the latest last; none where that was not kept.
     #[serde(default)]
     pub(super) names: Vec<String>,
+}
+
+/// References of one image that are kept.
+const NAMES_AT_MOST: usize = 16;
+
+impl Record {
+    /// Makes `name` the latest of its references.
+    pub(super) fn name(&mut self, name: &str) {
+        self.names.retain(|known| known != name);
+        self.names.push(name.to_owned());
+        while self.names.len() > NAMES_AT_MOST {
+            // That it came from `oci:` says that its blobs are kept.
+            let oldest = self.names.iter().position(|known| !known.starts_with("oci:")).unwrap_or(0);
+            self.names.remove(oldest);
+        }
+    }
 }
 
 pub(super) const RECORD_VERSION: u32 = 1;
@@ -74,8 +92,13 @@ impl ImageStore {
     /// # Errors
     /// As [`ImageStore::open`].
     pub fn with_limits(directory: &Path, limits: Limits) -> Result<Self, Error> {
-        let store =
-            Self { directory: directory.to_owned(), limits, claims: Arc::default(), sizes: Sizes::default() };
+        let store = Self {
+            directory: directory.to_owned(),
+            limits,
+            claims: Arc::default(),
+            sizes: Sizes::default(),
+            pruning: Mutex::default(),
+        };
         for place in PLACES {
             let path = store.directory.join(place);
             fs::create_dir_all(&path).map_err(|source| Error::Write { path, source })?;
@@ -103,7 +126,7 @@ impl ImageStore {
         let found = layout.find(reference, &platform)?;
         let claim = self.claim_image(&found.manifest);
         if self.has_whole(&found.manifest) {
-            self.touch(&found.manifest);
+            self.touch(&found.manifest, &reference.to_string());
             return Ok((found.manifest, claim));
         }
         let manifest = manifest::manifest(&found.bytes).map_err(|reason| Error::Refused { reason })?;
@@ -146,10 +169,20 @@ impl ImageStore {
         self.image(manifest).is_ok() && blobs() == Some(true)
     }
 
-    /// Notes that the image is used now: what was not used for longest is pruned first.
-    pub fn touch(&self, manifest: &Digest) {
+    /// Notes that the image is used now, by this reference: what was not used for longest is pruned first. What cannot be
+    /// noted only makes the image look older than it is.
+    pub fn touch(&self, manifest: &Digest, name: &str) {
+        let known = self.record(manifest).and_then(|mut record| {
+            if record.names.last().is_none_or(|last| last != name) {
+                record.name(name);
+                self.put_record(&Incoming::new(&self.directory)?, &record)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = known {
+            tracing::debug!("the use of an image could not be noted: {error}");
+        }
         let now = std::time::SystemTime::now();
-        // A time that cannot be noted only makes the image look older than it is.
         let _ = File::open(self.record_path(manifest)).and_then(|record| record.set_modified(now));
     }
 
@@ -260,5 +293,5 @@ impl ImageStore {
 }
 
 #[cfg(test)]
-#[path = "tests/store.rs"]
+#[path = "tests/store/mod.rs"]
 mod tests;

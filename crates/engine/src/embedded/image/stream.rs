@@ -23,6 +23,8 @@ pub struct Limits {
     pub image_bytes: u64,
     /// Files and directories of one layer, those that it only implies included.
     pub entries: u64,
+    /// The same of all layers of one image.
+    pub image_entries: u64,
     /// Unpacked bytes for each packed one, once a layer is larger than [`Limits::ratio_from`].
     pub ratio: u64,
     /// Unpacked bytes below which the ratio does not matter.
@@ -35,6 +37,7 @@ impl Default for Limits {
             layer_bytes: 16 << 30,
             image_bytes: 32 << 30,
             entries: 1_000_000,
+            image_entries: 2_000_000,
             ratio: 400,
             ratio_from: 64 << 20,
         }

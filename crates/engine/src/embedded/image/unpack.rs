@@ -33,6 +33,10 @@ pub(super) struct Unpacked {
     pub(super) depends_on_lower: bool,
     /// Device nodes that were left out: a container's `/dev` is made by the runtime.
     pub(super) devices_skipped: u64,
+    /// Entries taken and directories implied.
+    pub(super) entries: u64,
+    /// Bytes of files of layers below that it made its own.
+    pub(super) copied_bytes: u64,
 }
 
 /// A fault met while one entry was worked on.
@@ -65,15 +69,8 @@ pub(super) fn unpack<S: Source>(
     let tree = Tree::open(target).map_err(Error::Write)?;
     tree::set_attributes(tree.root(), UNDESCRIBED).map_err(|fault| blame(0, fault.into()))?;
     let mut tarball = Tarball::new(stream);
-    let mut work = Work {
-        tree,
-        lower,
-        limits,
-        made: 0,
-        result: Unpacked::default(),
-        directories: vec![],
-        name_bytes: 0,
-    };
+    let mut work =
+        Work { tree, lower, limits, result: Unpacked::default(), directories: vec![], name_bytes: 0 };
     let mut number = 0;
     loop {
         let entry = match tarball.next() {
@@ -102,8 +99,6 @@ struct Work<'a> {
     tree: Tree,
     lower: &'a Lower,
     limits: &'a Limits,
-    /// Entries taken and directories implied.
-    made: u64,
     result: Unpacked,
     /// Set at the end, since every entry made in a directory changes its time.
     directories: Vec<(Vec<Vec<u8>>, i64)>,
@@ -163,8 +158,8 @@ impl Work<'_> {
     }
 
     fn count(&mut self) -> Result<(), Trouble> {
-        self.made += 1;
-        if self.made > self.limits.entries {
+        self.result.entries += 1;
+        if self.result.entries > self.limits.entries {
             return Err(Trouble::TooLarge { limit: self.limits.entries, unit: "files and directories" });
         }
         Ok(())
@@ -271,9 +266,12 @@ impl Work<'_> {
         self.copy_up(&found, parent, name)
     }
 
-    fn copy_up(&self, found: &lower::Found<'_>, parent: &Directory, name: &[u8]) -> Result<(), Trouble> {
+    /// One entry of a few bytes may stand for a file of any size below, and a layer may have a million of them: what is
+    /// copied counts as bytes of the layer.
+    fn copy_up(&mut self, found: &lower::Found<'_>, parent: &Directory, name: &[u8]) -> Result<(), Trouble> {
         let size = u64::try_from(found.stat.st_size).unwrap_or(u64::MAX);
-        if size > self.limits.layer_bytes {
+        self.result.copied_bytes = self.result.copied_bytes.saturating_add(size);
+        if self.result.copied_bytes > self.limits.layer_bytes {
             return Err(Trouble::TooLarge { limit: self.limits.layer_bytes, unit: "bytes" });
         }
         let mut source = found.open_regular().map_err(Fault::Write)?;
@@ -394,5 +392,5 @@ fn set_xattrs(file: &impl AsFd, entry: &Entry) -> Result<(), Fault> {
 }
 
 #[cfg(test)]
-#[path = "tests/unpack.rs"]
+#[path = "tests/unpack/mod.rs"]
 mod tests;

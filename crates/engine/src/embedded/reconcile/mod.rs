@@ -89,6 +89,12 @@ impl Round<'_> {
     }
 
     fn run(&mut self, record: &InstanceRecord, target: &Target) {
+        // Whatever else is still to be done first: an image that is waited for must not be let go.
+        for key in containers(&record.id, &target.template) {
+            if !self.facts.held.contains(&key) {
+                self.has_image_of(&key, target);
+            }
+        }
         if record.template.pins != target.template.pins {
             // Pinned since it was written. What runs of it is left alone.
             self.act(Action::Prepare(target.record(&record.id)));
@@ -148,9 +154,13 @@ impl Round<'_> {
     }
 
     fn start(&mut self, key: &ContainerKey, target: &Target, attempt: Attempt) {
-        if image_of(&target.template, key).is_none_or(|image| self.has_image(target, image)) {
+        if self.has_image_of(key, target) {
             self.act(Action::Start { container: key.clone(), attempt });
         }
+    }
+
+    fn has_image_of(&mut self, key: &ContainerKey, target: &Target) -> bool {
+        image_of(&target.template, key).is_none_or(|image| self.has_image(target, image))
     }
 
     /// Whether the image is in the store; sees to it where it is not, once for all that wait.

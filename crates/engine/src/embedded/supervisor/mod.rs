@@ -5,26 +5,24 @@
 mod fetches;
 pub(crate) mod keep;
 pub(crate) mod machine;
+mod memory;
 pub(crate) mod program;
 mod start;
 pub(crate) mod watch;
 
 use super::kernel::clocks;
 use super::layout::ContainerKey;
-use super::network::{self, FoundPod};
-use super::reconcile::observe::{Told, observe};
-use super::reconcile::state::{
-    Action, Facts, Failure, ImageOf, Knowledge, Records, Stray, Subject, Wish, Wishes, pods,
-};
+use super::reconcile::state::{Action, Failure, ImageOf, Knowledge, Subject};
 use super::reconcile::{Decision, reconcile};
 use super::scan;
-use ensemble_model::id::{Digest, EngineName, InstanceId};
+use ensemble_model::id::{Digest, EngineName};
 use ensemble_model::observation::{InstanceObservation, Observation, Presence, Reach, ResolvedImage};
 use ensemble_model::wanted::{Epoch, Wanted};
 pub(crate) use fetches::Fetches;
 use machine::{Error, Learnt, Machine};
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+pub(crate) use memory::Memory;
+use memory::earlier;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -65,90 +63,10 @@ pub(crate) struct Supervisor {
     pub(crate) memory: Memory,
 }
 
-/// All that is known, and what was told of it.
-#[derive(Default)]
-pub(crate) struct Memory {
-    wishes: Wishes,
-    records: Records,
-    facts: Facts,
-    told: BTreeMap<InstanceId, InstanceObservation>,
-    has_told_whole: bool,
-    /// What images led to, to be told.
-    untold: Vec<ResolvedImage>,
-}
-
 /// An action's end.
 struct Done {
     action: Action,
     outcome: Result<Learnt, Error>,
-}
-
-impl Memory {
-    /// Looks at everything on this machine.
-    ///
-    /// # Errors
-    /// Something cannot be looked at; then nothing may be concluded.
-    pub(crate) fn look(
-        machine: &Machine,
-        boot_id: String,
-        found: Vec<FoundPod>,
-    ) -> Result<Self, scan::Error> {
-        let mut memory = Self::default();
-        memory.facts.boot_id = boot_id;
-        memory.look_again(machine, found)?;
-        Ok(memory)
-    }
-
-    fn look_again(&mut self, machine: &Machine, found: Vec<FoundPod>) -> Result<(), scan::Error> {
-        scan::everything(&machine.layout, &machine.subtree, &mut self.records, &mut self.facts)?;
-        let instances = self.records.instances.values();
-        let known: BTreeSet<_> = instances.flat_map(|record| pods(&record.id, &record.template)).collect();
-        self.facts.networks.clear();
-        self.facts.remnants.clear();
-        self.facts.strays.retain(|stray| !matches!(stray, Stray::Network(_)));
-        for pod in found {
-            let is_whole =
-                pod.namespace == network::Presence::There && pod.interface == network::Presence::There;
-            if !known.contains(&pod.pod) {
-                self.facts.strays.insert(Stray::Network(pod.pod));
-            } else if is_whole {
-                self.facts.networks.insert(pod.pod, IpAddr::V4(pod.address));
-            } else {
-                self.facts.remnants.insert(pod.pod);
-            }
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, wanted: Wanted) {
-        for id in self.wishes.take(wanted) {
-            let cell = self.records.instances.get(&id).map(|record| &record.cell);
-            if self.wishes.wish(&id, cell) == Wish::Release {
-                // Asked for again: confirmed again, also when nothing of it is found.
-                self.told.remove(&id);
-            }
-        }
-    }
-
-    /// What is to be told and was not: complete for every instance named.
-    fn news(&self) -> (Vec<InstanceObservation>, Option<u64>) {
-        let now = clocks();
-        let mut ids: BTreeSet<&InstanceId> = self.wishes.running().map(|(id, _)| id).collect();
-        ids.extend(self.wishes.releasing());
-        ids.extend(self.records.instances.keys());
-        ids.extend(self.told.iter().filter(|(_, told)| told.presence != Presence::Gone).map(|(id, _)| id));
-        let mut news = Vec::new();
-        let mut wake = None;
-        for id in ids {
-            let told = observe(&self.wishes, &self.records, &self.facts, now, id);
-            let Some(Told { observation, wake_at_boot_ms }) = told else { continue };
-            wake = earlier(wake, wake_at_boot_ms);
-            if !self.has_told_whole || self.told.get(id) != Some(&observation) {
-                news.push(observation);
-            }
-        }
-        (news, wake)
-    }
 }
 
 impl Supervisor {
@@ -466,8 +384,4 @@ impl Supervisor {
         }
         true
     }
-}
-
-fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    one.into_iter().chain(other).min()
 }

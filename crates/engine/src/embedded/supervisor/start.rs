@@ -62,10 +62,12 @@ impl Start {
     fn image(&self, machine: &Machine, container: &Container) -> Result<Image, Error> {
         let name = &container.image;
         let pin = self.record.template.pins.get(name).ok_or(Error::Cut)?;
-        machine.images.store().image(pin).map_err(|source| match source {
+        let image = machine.images.store().image(pin).map_err(|source| match source {
             image::Error::NotInStore { .. } => Error::ImageLost { image: name.clone(), pin: pin.clone() },
             source => Error::Image { image: name.clone(), source },
-        })
+        })?;
+        machine.images.store().touch(pin, name);
+        Ok(image)
     }
 
     /// Nothing of the attempt before may be met by this one.

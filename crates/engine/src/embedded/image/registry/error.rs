@@ -80,15 +80,12 @@ impl Error {
 }
 
 /// Whether what came instead of TLS was not TLS at all.
-fn answered_in_clear(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(found) = cause {
-        let wrapped = found.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let wrapped = wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidMessage(_)) = found.downcast_ref::<rustls::Error>().or(wrapped) {
-            return true;
-        }
-        cause = found.source();
+fn answered_in_clear(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return matches!(error, rustls::Error::InvalidMessage(_));
     }
-    false
+    // An `io::Error` names the cause of what it holds, and not what it holds.
+    let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let cause = held.map(|held| held as &(dyn std::error::Error + 'static)).or(error.source());
+    cause.is_some_and(answered_in_clear)
 }

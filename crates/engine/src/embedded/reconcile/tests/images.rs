@@ -57,6 +57,26 @@ fn an_image_is_fetched_once_however_many_wait_for_it_and_beside_the_first_steps(
 }
 
 #[test]
+fn an_image_is_waited_for_through_every_step_that_comes_first() {
+    let mut machine = Machine::new();
+    machine.wish(&[0, 1], "v1");
+    machine.facts.busy.insert(Subject::Image(pin()));
+    let mut steps = 0;
+
+    // Each action is under way alone, so that everything else stands where it is.
+    while let Some(action) = machine.decide().into_iter().next() {
+        machine.facts.busy.insert(action.subject());
+        let decision = reconcile(&machine.wishes, &machine.records, &machine.facts, machine.now());
+        assert!(decision.images.contains(&Subject::Image(pin())), "while {action:?}");
+        machine.facts.busy.remove(&action.subject());
+        machine.act(&action, usize::MAX);
+        steps += 1;
+    }
+
+    assert_eq!(steps, 2 + 2 * 3, "two instances prepared, three pods each attached");
+}
+
+#[test]
 fn nothing_starts_before_its_image_is_there() {
     let mut machine = Machine::new();
     machine.wish(&[0], "v1");

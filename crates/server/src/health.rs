@@ -30,6 +30,8 @@ pub(crate) enum Ailment {
     AppendHangs { seconds: u64 },
     #[error("the server is stopping")]
     Stopping,
+    #[error("restored from a backup, and only observing; `ensemble restore --confirm` lets it act")]
+    RestoreUnconfirmed,
     #[error("the log cannot be written: {reason}")]
     NotWritable { reason: String },
 }
@@ -45,6 +47,9 @@ pub(crate) async fn live(control: &Control) -> Result<(), Ailment> {
 pub(crate) async fn ready(services: &Services) -> Result<(), Ailment> {
     if *services.phase.borrow() != Phase::Serving {
         return Err(Ailment::Stopping);
+    }
+    if services.restoration.is_observing() {
+        return Err(Ailment::RestoreUnconfirmed);
     }
     judge(services.control.turn(TURN_WITHIN).await, PROMPT_APPEND_WITHIN)?;
     check_writable(&services.log)

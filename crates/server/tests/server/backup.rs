@@ -103,6 +103,9 @@ async fn a_restored_server_observes_refuses_writes_and_acts_once_confirmed() {
     let refused = server.call("RescaleApplication", &add_two(&app)).send().await;
     assert_eq!((refused.status, refused.member("Reason")), (400, "RestoreUnconfirmed".into()));
     assert!(refused.member("Detail").contains("ensemble restore --confirm"), "{}", refused.text);
+    let ready = server.raw(b"GET /readyz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(ready.status, 503, "what takes no writes is not ready");
+    assert!(ready.text.contains("ensemble restore --confirm"), "{}", ready.text);
     let before = restore_of(&server, "true").await;
     assert_eq!((&before["Status"], &before["Wanted"]), (&"Observing".into(), &2.into()), "{before}");
     assert_eq!(statuses(&server, &app).await, ["Unknown", "Unknown"], "a dry run confirms nothing");
@@ -111,6 +114,8 @@ async fn a_restored_server_observes_refuses_writes_and_acts_once_confirmed() {
 
     assert_eq!(after["Status"], "Confirmed", "{after}");
     both_run(&server, &app).await;
+    let ready = server.raw(b"GET /readyz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(ready.status, 200, "{}", ready.text);
     let accepted = server.call("RescaleApplication", &add_two(&app)).send().await.member("RequestId");
     assert_eq!(server.finished(&accepted).await["Status"], "Succeeded");
     assert_eq!(statuses(&server, &app).await, ["Running"; 4]);

@@ -28,6 +28,7 @@ pub(crate) fn pages() -> Vec<Document> {
         Document::new("errors.md", errors::page()),
         Document::new("commands.md", commands::page()),
         Document::new("configuration.md", tables::configuration()),
+        Document::new("metrics.md", tables::metrics()),
         Document::new("exit-codes.md", tables::exit_codes()),
         Document::new("environment.md", tables::environment()),
         Document::new("files.md", tables::files()),
@@ -40,13 +41,14 @@ fn index() -> String {
     let mut text = String::from("# Reference\n\n");
     text.push_str(&markdown::paragraph(
         "Made from the code by `make docs`; a test fails where a page is older than the code. What the program does \
-         beside ENS, and where it differs, is told in [differences](../differences.md).",
+         beside ENS, and where it differs, is told in [differences](../differences.md); how to run it, in [operate](../operate.md).",
     ));
     let rows = [
         ("[Actions](actions.md)", "every action of the API: parameters, answer, errors, access level"),
         ("[Errors](errors.md)", "every code with its HTTP status, its message, what it means and what helps"),
         ("[Commands](commands.md)", "the command line, command by command"),
         ("[Configuration](configuration.md)", "the configuration file, key by key"),
+        ("[Metrics](metrics.md)", "what `/metrics` shows"),
         ("[Exit codes](exit-codes.md)", "how a command ends"),
         ("[Environment](environment.md)", "the variables that the program reads"),
         ("[Files](files.md)", "the files that the program keeps and reads"),

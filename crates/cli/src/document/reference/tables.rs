@@ -1,9 +1,10 @@
 //! The short pages: one table each.
 
 use super::super::{Side, environment, files};
-use super::markdown::{anchor, code, fenced, paragraph, table};
+use super::markdown::{anchor, code, codes, fenced, paragraph, table};
 use crate::failure::Exit;
 use ensemble_server::configuration::keys;
+use ensemble_server::metrics::families::{self, Kind};
 
 pub(super) fn exit_codes() -> String {
     let mut text = String::from("# Exit codes\n\n");
@@ -60,6 +61,25 @@ cache_size = "10GiB"
 
 [registries."registry.example:5000"]
 credentials = "/etc/ensemble/registry.toml""#;
+
+pub(super) fn metrics() -> String {
+    let mut text = String::from("# Metrics\n\n");
+    text.push_str(&paragraph(
+        "`GET /metrics` answers in the OpenMetrics text format, without a signature, to whom `metrics.serve_to` names. A \
+         counter has `_total` behind its name, a histogram `_bucket`, `_sum` and `_count`, an info `_info`. No label ever \
+         names an application, an instance or a request.",
+    ));
+    let rows = families::FAMILIES.iter().map(|family| {
+        let name = match family.kind {
+            Kind::Counter => format!("{}_total", family.name),
+            Kind::Gauge | Kind::Histogram => family.name.to_owned(),
+            Kind::Info => format!("{}_info", family.name),
+        };
+        let labels = codes(family.labels.iter().copied());
+        vec![code(&name), family.kind.as_str().to_owned(), labels, family.help.to_owned()]
+    });
+    text + &table(&["Metric", "Kind", "Labels", "Counts"], rows)
+}
 
 pub(super) fn environment() -> String {
     let mut text = String::from("# Environment\n\n");

@@ -194,6 +194,66 @@ async fn a_pull_shows_its_progress_in_bytes() {
 }
 
 #[tokio::test]
+async fn a_watcher_sees_progress_as_events_that_are_in_no_log() {
+    if !can_run() {
+        return;
+    }
+    let registry = Registry::start(Access::Anybody).await.unwrap();
+    registry.push("edge/hello", "v1", &hello_edge(Form::OciGzip, PADDING).unwrap()).await.unwrap();
+    let trouble = Trouble { pause: Duration::from_millis(20), ..Trouble::default() };
+    let proxy = Proxy::start(&registry.address, trouble).await.unwrap();
+    let mut site = Site::start(Engine::Embedded).unwrap();
+    let client = site.client().unwrap();
+    let app_id = site.create_of(&format!("{}/edge/hello:v1", proxy.address), &[]).await.unwrap();
+    let accepted = client.ask("RescaleApplication", &add(&app_id, ONE)).await.unwrap();
+
+    // Ends with the operation.
+    let operation = [("OperationId", accepted["RequestId"].as_str().unwrap())];
+    let stream = client.send("Watch", &operation).await.unwrap();
+    let text = tokio::time::timeout(SETTLED_AT_MOST, stream.text()).await.unwrap().unwrap();
+
+    let (told, logged): (Vec<&str>, Vec<&str>) = text
+        .split("\n\n")
+        .filter(|block| block.contains("event: instance"))
+        .partition(|block| block.contains("\"Pulled\""));
+    assert!(told.len() > 2, "{text}");
+    assert!(logged.iter().any(|block| block.contains("\"Status\":\"Running\"")), "{text}");
+    let numbered = told.iter().filter(|block| block.starts_with("id: ")).count();
+    assert!(numbered <= 1, "only the transition itself is in the log: {text}");
+    site.clean().unwrap();
+}
+
+#[tokio::test]
+async fn a_cache_beyond_its_bound_gives_up_by_itself_what_nothing_needs() {
+    if !can_run() {
+        return;
+    }
+    let registry = Registry::start(Access::Anybody).await.unwrap();
+    registry.push("edge/hello", "v1", &hello_edge(Form::OciGzip, PADDING).unwrap()).await.unwrap();
+    let mut site = Site::configured(Engine::Embedded, "[images]\ncache_size = \"1MiB\"\n").unwrap();
+    let client = site.client().unwrap();
+    let app_id = site.create_of(&format!("{}/edge/hello:v1", registry.address), &[]).await.unwrap();
+    client.ask("RescaleApplication", &add(&app_id, ONE)).await.unwrap();
+    client.settled(&app_id, SETTLED_AT_MOST).await.unwrap();
+    client.ask("PruneImages", &[]).await.unwrap();
+    let listed = client.ask("DescribeImages", &[]).await.unwrap();
+    assert_eq!(listed["CacheBytes"], 1 << 20);
+    assert!(listed["TotalBytes"].as_u64().unwrap() > PADDING as u64, "pinned, however large: {listed:#}");
+
+    client.delete(&app_id, SETTLED_AT_MOST).await.unwrap();
+    let began = Instant::now();
+    loop {
+        let listed = client.ask("DescribeImages", &[]).await.unwrap();
+        if listed["Images"].as_array().unwrap().is_empty() && listed["TotalBytes"] == 0 {
+            break;
+        }
+        assert!(began.elapsed() < SETTLED_AT_MOST, "{listed:#}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    site.clean().unwrap();
+}
+
+#[tokio::test]
 async fn what_a_registry_does_not_have_or_give_fails_at_once_and_says_what_to_do() {
     if !can_run() {
         return;

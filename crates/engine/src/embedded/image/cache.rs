@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ensemble_model::id::Digest;
 use ensemble_model::time::WallTime;
@@ -15,6 +15,9 @@ use ensemble_model::time::WallTime;
 use super::incoming::Incoming;
 use super::store::{ImageStore, Record};
 use super::{Error, digest, manifest};
+
+/// How long what no image needs is kept for a pull that is tried again.
+const LEFTOVERS_KEPT: Duration = Duration::from_secs(3_600);
 
 /// One image of the store, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +102,7 @@ impl ImageStore {
         let mut records = self.kept()?;
         records.sort_by_key(|kept| kept.image.last_used.0);
         let mut pruned = Pruned::default();
-        let mut left = Vec::new();
+        let (mut left, mut gone) = (Vec::new(), Vec::new());
         let mut excess = match extent {
             Extent::AllUnpinned => u64::MAX,
             Extent::ToBytes(bytes) => before.saturating_sub(bytes),
@@ -119,9 +122,10 @@ impl ImageStore {
             let shared: BTreeSet<&String> = others.flat_map(|other| &other.layers).collect();
             let own = kept.layers.iter().filter(|name| !shared.contains(name));
             excess = excess.saturating_sub(own.map(|name| self.layer_bytes(name)).sum());
-            pruned.images.push(kept.image);
+            gone.push(kept);
         }
-        self.sweep(&trash, &left)?;
+        self.sweep(&trash, &left, &gone)?;
+        pruned.images = gone.into_iter().map(|kept| kept.image).collect();
         let path = trash.directory.path().to_owned();
         trash.directory.close().map_err(|source| Error::Write { path, source })?;
         pruned.left_bytes = self.bytes()?;
@@ -129,25 +133,37 @@ impl ImageStore {
         Ok(pruned)
     }
 
-    /// Removes what none of the images needs.
-    fn sweep(&self, trash: &Incoming, images: &[Kept]) -> Result<(), Error> {
+    /// Removes what none of the images needs: at once what only those that are gone needed, the rest once it is old. A pull
+    /// that waits to be tried again goes on with what it has.
+    fn sweep(&self, trash: &Incoming, images: &[Kept], gone: &[Kept]) -> Result<(), Error> {
         let layers: BTreeSet<&String> = images.iter().flat_map(|kept| &kept.layers).collect();
         let blobs: BTreeSet<&String> = images.iter().flat_map(|kept| &kept.blobs).collect();
+        let orphaned: BTreeSet<&String> = gone.iter().flat_map(|kept| &kept.blobs).collect();
         for name in self.names_in("layers")?.iter().filter(|name| !layers.contains(name)) {
             if self.discard(trash, &format!("layers/{name}"))? {
                 self.sizes.forget(name);
             }
         }
-        for (name, _) in self.files_in("blobs/sha256")?.iter().filter(|(name, _)| !blobs.contains(name)) {
-            self.discard(trash, &format!("blobs/sha256/{name}"))?;
+        for name in self.names_in("blobs/sha256")?.iter().filter(|name| !blobs.contains(name)) {
+            let path = format!("blobs/sha256/{name}");
+            if orphaned.contains(name) || self.is_old(&path) {
+                self.discard(trash, &path)?;
+            }
         }
-        for (name, _) in self.files_in("partial")? {
+        for name in self.names_in("partial")? {
             // A blob that is being fetched is claimed under its final name.
-            if self.claims().unless_claimed(&format!("blobs/sha256/{name}"), || ()).is_some() {
-                self.discard(trash, &format!("partial/{name}"))?;
+            let is_claimed = self.claims().unless_claimed(&format!("blobs/sha256/{name}"), || ()).is_none();
+            let path = format!("partial/{name}");
+            if !is_claimed && self.is_old(&path) {
+                self.discard(trash, &path)?;
             }
         }
         Ok(())
+    }
+
+    fn is_old(&self, path: &str) -> bool {
+        let modified = fs::metadata(self.directory().join(path)).and_then(|found| found.modified());
+        modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= LEFTOVERS_KEPT))
     }
 
     /// Moves a part of the store away, to be removed with `trash`, unless somebody relies on it. Says whether it did.

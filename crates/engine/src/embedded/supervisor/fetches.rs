@@ -45,3 +45,33 @@ impl Fetches {
         self.0.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ensemble_model::id::Digest;
+
+    fn image(name: &str) -> Subject {
+        Subject::Image(Digest::new(name))
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_cut_and_its_place_is_free() {
+        let mut fetches = Fetches::default();
+        let tasks: Vec<_> = (0..AT_ONCE).map(|_| tokio::spawn(std::future::pending::<()>())).collect();
+        for (number, task) in tasks.iter().enumerate() {
+            fetches.add(image(&number.to_string()), task.abort_handle());
+        }
+        assert!(fetches.is_full());
+
+        let cut = fetches.cut_but(&(1..AT_ONCE).map(|number| image(&number.to_string())).collect());
+
+        assert_eq!(cut, [image("0")]);
+        assert!(!fetches.is_full());
+        let mut tasks = tasks.into_iter();
+        assert!(tasks.next().unwrap().await.unwrap_err().is_cancelled());
+        assert!(tasks.all(|task| !task.is_finished()));
+        fetches.end();
+        assert_eq!(fetches.len(), 0);
+    }
+}

@@ -1,7 +1,5 @@
 //! What goes and what stays when the store is pruned.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::*;
@@ -119,26 +117,37 @@ fn what_somebody_is_about_to_pin_stays_until_the_claim_is_dropped() {
 }
 
 #[test]
-fn leftovers_that_no_image_needs_go_with_any_pruning() {
-    if !is_root_or_skipped("leftovers_that_no_image_needs_go_with_any_pruning") {
+fn leftovers_go_once_a_pull_that_is_tried_again_had_its_time() {
+    if !is_root_or_skipped("leftovers_go_once_a_pull_that_is_tried_again_had_its_time") {
         return;
     }
     let bench = Bench::new();
     let image = bench.image("a", 1);
     let store = bench.directory.path().join("store");
-    let hex = "0".repeat(64);
-    fs::create_dir(store.join("layers").join(&hex)).unwrap();
-    fs::write(store.join("blobs/sha256").join(&hex), b"of nobody").unwrap();
-    fs::write(store.join("partial").join(&hex), b"half of").unwrap();
-    let claimed = "1".repeat(64);
-    fs::write(store.join("partial").join(&claimed), b"under way").unwrap();
+    let (old, young, claimed) = ("0".repeat(64), "1".repeat(64), "2".repeat(64));
+    let long_ago = SystemTime::now() - LEFTOVERS_KEPT * 2;
+    for place in ["blobs/sha256", "partial"] {
+        for (name, at) in [(&old, long_ago), (&young, SystemTime::now()), (&claimed, long_ago)] {
+            let path = store.join(place).join(name);
+            fs::write(&path, b"of no image").unwrap();
+            fs::File::options().write(true).open(&path).unwrap().set_modified(at).unwrap();
+        }
+    }
+    fs::create_dir(store.join("layers").join(&old)).unwrap();
     let _claim = bench.store.claim_blob(&Digest::new(format!("sha256:{claimed}")));
 
     let pruned = bench.store.prune(Extent::ToBytes(u64::MAX), nothing).unwrap();
 
     assert!(pruned.images.is_empty());
-    assert_eq!((bench.count("layers"), bench.count("partial"), bench.count("incoming")), (2, 1, 0));
-    assert_eq!(bench.count("blobs/sha256"), 4, "manifest, config, two layers");
+    let mut partial = bench.store.names_in("partial").unwrap();
+    partial.sort();
+    assert_eq!(partial, [young, claimed]);
+    assert_eq!(
+        bench.count("blobs/sha256"),
+        4 + 2,
+        "manifest, config and two layers, and what is young or claimed"
+    );
+    assert_eq!((bench.count("layers"), bench.count("incoming")), (2, 0));
     bench.store.image(&image).unwrap();
 }
 

@@ -116,7 +116,7 @@ fn everything_that_is_named_and_not_as_it_must_be_is_told_at_once() {
     for expected in [
         "fleet.toml:2:1: unknown key `edge_node`",
         "holds no certificate",
-        "r.toml` can be read by others (mode 0644)",
+        "others may read it (mode 0644)",
         "holds files that are not Ensemble's",
         "this machine cannot listen on 203.0.113.1",
     ] {

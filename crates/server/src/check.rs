@@ -2,14 +2,15 @@
 //! without starting or changing anything. What this machine lacks for containers is `ensemble doctor`'s.
 
 use crate::causes::chain;
-use crate::configuration::settings::{RegistrySettings, Settings};
+use crate::configuration::settings::Settings;
 use crate::configuration::{Effective, Problem, Sources};
 use crate::credentials::{Credentials, GivenKey};
 use crate::{data_dir, fleet, tls};
+use ensemble_engine::embedded::image::RegistrySettings;
 use rustix::fs::{Access, access};
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a check found.
 #[derive(Debug)]
@@ -61,35 +62,15 @@ fn check_tls(settings: &Settings) -> Option<Problem> {
     Some(problem("tls", chain(&error)))
 }
 
+/// Each registry by itself, so that all mistakes are told.
 fn check_registries(settings: &Settings) -> Vec<Problem> {
-    let of = |(host, registry): (&String, &RegistrySettings)| {
-        let message = registry_credentials(&registry.credentials).err()?;
-        Some(problem(format!("registries.\"{host}\".credentials"), message))
+    let of = |(host, path): (String, PathBuf)| {
+        let place = format!("registries.\"{host}\".credentials");
+        let alone = BTreeMap::from([(host, path)]);
+        let error = RegistrySettings { plain_http: Vec::new(), credentials: alone }.check().err()?;
+        Some(problem(place, chain(&error)))
     };
-    settings.registries.iter().filter_map(of).collect()
-}
-
-/// What is wrong with a file of registry credentials; never what stands in it.
-fn registry_credentials(path: &Path) -> Result<(), String> {
-    let shown = path.display();
-    let failed = |error| format!("could not read `{shown}`: {error}");
-    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(format!(
-            "`{shown}` can be read by others (mode {mode:04o}); `chmod 600 {shown}` mends it"
-        ));
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    let table: toml::Table = text.parse().map_err(|_| format!("`{shown}` is no TOML"))?;
-    for key in ["username", "password"] {
-        if !table.get(key).is_some_and(toml::Value::is_str) {
-            return Err(format!("`{shown}` has no `{key}`"));
-        }
-    }
-    match table.keys().find(|key| !["username", "password"].contains(&key.as_str())) {
-        Some(_) => Err(format!("`{shown}` has a key besides `username` and `password`")),
-        None => Ok(()),
-    }
+    settings.registry_settings().credentials.into_iter().filter_map(of).collect()
 }
 
 /// The directory, or where it would be made.

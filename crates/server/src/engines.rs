@@ -244,7 +244,21 @@ impl Engines {
 
     /// Bytes that came from registries since the start.
     pub(crate) fn pulled_bytes(&self) -> u64 {
-        0
+        let of = |engine: &Arc<AnyEngine>| match &**engine {
+            AnyEngine::Embedded(engine) => engine.pulled_bytes(),
+            AnyEngine::Simulated(_) => 0,
+        };
+        self.by_name.values().map(of).sum()
+    }
+
+    /// Lets every engine that pulls images ask registries by other settings.
+    pub(crate) fn change_registries(&self, settings: &RegistrySettings) {
+        for engine in self.by_name.values() {
+            match &**engine {
+                AnyEngine::Embedded(engine) => engine.change_registries(settings.clone()),
+                AnyEngine::Simulated(_) => {}
+            }
+        }
     }
 
     /// Stops converging and reporting; containers stay.

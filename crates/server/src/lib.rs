@@ -30,7 +30,7 @@ pub mod restored;
 mod signals;
 pub mod start;
 pub mod store;
-mod tls;
+pub mod tls;
 mod view;
 mod watch;
 

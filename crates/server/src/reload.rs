@@ -11,6 +11,7 @@ use crate::logging::LogLevel;
 use crate::metrics::Reloaded;
 use crate::notify::Notifier;
 use crate::{fleet, tls};
+use ensemble_engine::embedded::image::RegistryError;
 use ensemble_model::fleet::{EngineKind, Fleet};
 use ensemble_model::id::EngineName;
 use ensemble_model::refusal::Refusal;
@@ -26,6 +27,8 @@ enum Refused {
     Configuration(#[from] configuration::Error),
     #[error(transparent)]
     Fleet(#[from] fleet::Error),
+    #[error(transparent)]
+    Registries(#[from] RegistryError),
     #[error("HTTPS cannot be served so")]
     Tls(#[from] tls::Error),
     #[error("engine `{engine}` of the fleet is new, gone or of another kind: that takes a restart")]
@@ -93,6 +96,10 @@ impl Reloader {
         if let Some(log) = self.log.as_ref().filter(|_| settings.log.level != self.settings.log.level) {
             log.set(&settings.log.level);
         }
+        let registries = settings.registry_settings();
+        if registries != self.settings.registry_settings() {
+            self.services.engines.change_registries(&registries);
+        }
         let terms = Terms { limits: settings.limits.clone(), metrics: settings.metrics, tls };
         self.terms.send_replace(Arc::new(terms));
         if turns_tls {
@@ -129,6 +136,7 @@ fn prepare(sources: &Sources, running: &Settings) -> Result<Prepared, Refused> {
     let files = if turns_tls { running.tls.clone() } else { settings.tls };
     let settings = Settings { tls: files, ..settings };
     let tls = settings.tls.as_ref().map(tls::load).transpose()?;
+    settings.registry_settings().check()?;
     let fleet = fleet::load(&settings)?;
     Ok(Prepared { settings, entries, fleet, tls, turns_tls })
 }

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::configuration::settings::Settings;
 use crate::configuration::{Given, Sources};
 use crate::control::{self, Writer};
-use crate::credentials::{Credentials, GivenKey};
+use crate::credentials::{Credentials, GivenKey, KeyOrigin};
 use crate::data_dir::{self, DataDir, Scheme};
 use crate::engines::{self, Engines, Started};
 use crate::fleet;
@@ -28,7 +28,9 @@ use crate::signals::{self, Signals};
 use crate::store::LogStore;
 use crate::store::sqlite::SqliteStore;
 use crate::tls;
+use ensemble_model::log::recovery::Recovered;
 use ensemble_model::step::{self, ControlLoop, Mode};
+use ensemble_model::wanted::Epoch;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -106,24 +108,11 @@ pub async fn serve_until<S: LogStore>(
 ) -> Result<(), Error> {
     let settings = &options.settings;
     let mut data_dir = DataDir::open(&settings.data_dir)?;
-    let given = GivenKey::from_environment(|name| std::env::var(name).ok())?;
-    let (credentials, origin) =
-        Credentials::load_or_create(&data_dir.path().join("credentials.toml"), given.as_ref())?;
+    let (credentials, origin) = load_key(&data_dir)?;
     let fleet = Arc::new(fleet::load(settings)?);
-    let tls =
-        settings.tls.as_ref().map(tls::load).transpose().map_err(|error| Error::Tls(Box::new(error)))?;
-    let listener = bind(settings.listen).await?;
-    let address =
-        listener.local_addr().map_err(|source| Error::Listen { address: settings.listen, source })?;
-    let sqlite = SqliteStore::open(&data_dir.path().join(data_dir::LOG_FILE)).await?;
-    let store = Arc::new(wrap(sqlite.clone()));
-    // Before the log is read: nobody may append behind what is read.
-    let epoch = store.fence().await?;
-    let recovered = recover::recover(store.as_ref(), data_dir.path()).await?;
-    let mark = data_dir.path().join("high-water");
-    let on_truncation =
-        if options.accept_truncated_log { OnTruncation::Accept } else { OnTruncation::Refuse };
-    let high_water = HighWater::open(&mark, recovered.state.sequence(), on_truncation)?;
+    let tls = settings.tls.as_ref().map(tls::load).transpose()?;
+    let (listener, address) = bind(settings.listen).await?;
+    let Opened { sqlite, store, epoch, recovered, high_water } = open_log(&data_dir, &options, wrap).await?;
 
     let clock = Clock::resume(recovered.state.last());
     let restoration = Restoration::open(data_dir.path())?;
@@ -183,8 +172,7 @@ pub async fn serve_until<S: LogStore>(
     });
     let gateway = Arc::new(Gateway::new(credentials, Arc::clone(&services)));
     let terms = Terms { limits: settings.limits.clone(), metrics: settings.metrics, tls };
-    let terms = watch::Sender::new(Arc::new(terms));
-    let heard = terms.subscribe();
+    let (terms, heard) = watch::channel(Arc::new(terms));
     let Signals { phase, reloads } = signals;
     let notifier = Arc::new(Notifier::new(&options.supervision));
     let _attendants = attend(&options, &services, &notifier, terms, reloads);
@@ -254,6 +242,41 @@ async fn run<S: LogStore>(
     Ok(ended.expect("the writer does not panic, and nobody aborts it")?)
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+fn load_key(data_dir: &DataDir) -> Result<(Credentials, KeyOrigin), Error> {
+    let given = GivenKey::from_environment(|name| std::env::var(name).ok())?;
+    Ok(Credentials::load_or_create(&data_dir.path().join("credentials.toml"), given.as_ref())?)
+}
+
+/// The log as it was found, and shut to everybody else.
+struct Opened<S> {
+    sqlite: SqliteStore,
+    store: Arc<S>,
+    epoch: Epoch,
+    recovered: Recovered,
+    high_water: HighWater,
+}
+
+async fn open_log<S: LogStore>(
+    data_dir: &DataDir,
+    options: &Options,
+    wrap: impl FnOnce(SqliteStore) -> S,
+) -> Result<Opened<S>, Error> {
+    let sqlite = SqliteStore::open(&data_dir.path().join(data_dir::LOG_FILE)).await?;
+    let store = Arc::new(wrap(sqlite.clone()));
+    // Before the log is read: nobody may append behind what is read.
+    let epoch = store.fence().await?;
+    let recovered = recover::recover(store.as_ref(), data_dir.path()).await?;
+    let mark = data_dir.path().join("high-water");
+    let on_truncation =
+        if options.accept_truncated_log { OnTruncation::Accept } else { OnTruncation::Refuse };
+    let high_water = HighWater::open(&mark, recovered.state.sequence(), on_truncation)?;
+    Ok(Opened { sqlite, store, epoch, recovered, high_water })
+}
+
+/// The listener, and the address that it really has.
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let failed = |source| Error::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }

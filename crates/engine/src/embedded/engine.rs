@@ -140,6 +140,16 @@ impl EmbeddedEngine {
         self.machine.images.store()
     }
 
+    /// Bytes that came from registries since the start.
+    pub fn pulled_bytes(&self) -> u64 {
+        self.machine.images.received_bytes()
+    }
+
+    /// Asks registries by other settings from now on.
+    pub fn change_registries(&self, settings: RegistrySettings) {
+        self.machine.images.change_registries(settings);
+    }
+
     /// The instances that there is something of, whoever wants them.
     ///
     /// # Errors

@@ -121,7 +121,7 @@ impl File<'_> {
         match (key.set)(&mut self.scratch, &given) {
             Ok(()) => self.given.push(given),
             Err(fault) => {
-                self.reader.mistake(place, format!("`{}`: {}", key.name, fault.message), fault.hint)
+                self.reader.mistake(place, format!("`{}`: {}", key.name, fault.message), fault.hint);
             }
         }
     }

@@ -128,11 +128,11 @@ impl Sources {
     /// All that is wrong in any of them.
     pub fn read(&self) -> Result<Effective, Error> {
         let mut problems = Vec::new();
-        let mut given = self.from_defaults();
-        let (file, from_file) = self.from_file(&mut problems);
+        let mut given = self.read_defaults();
+        let (file, from_file) = self.read_file(&mut problems);
         given.extend(from_file);
-        given.extend(self.from_environment(&mut problems));
-        given.extend(self.from_flags(&mut problems));
+        given.extend(self.read_environment(&mut problems));
+        given.extend(self.read_flags(&mut problems));
         // A later layer wins; the order of the reference is kept.
         let mut winners: BTreeMap<(usize, Option<String>), Given> = BTreeMap::new();
         for given in given {
@@ -149,7 +149,7 @@ impl Sources {
         if problems.is_empty() { Ok(Effective { settings, entries, file }) } else { Err(Error(problems)) }
     }
 
-    fn from_defaults(&self) -> Vec<Given> {
+    fn read_defaults(&self) -> Vec<Given> {
         let of = |key: &'static Key| {
             let text = match key.name {
                 "data_dir" => self.data_dir.to_string_lossy().into_owned(),
@@ -162,7 +162,7 @@ impl Sources {
         KEYS.iter().filter_map(of).collect()
     }
 
-    fn from_file(&self, problems: &mut Vec<Problem>) -> (Option<PathBuf>, Vec<Given>) {
+    fn read_file(&self, problems: &mut Vec<Problem>) -> (Option<PathBuf>, Vec<Given>) {
         let path = match &self.file {
             File::Named(path) | File::Usual(path) => path,
             File::None => return (None, Vec::new()),
@@ -188,7 +188,7 @@ impl Sources {
         }
     }
 
-    fn from_environment(&self, problems: &mut Vec<Problem>) -> Vec<Given> {
+    fn read_environment(&self, problems: &mut Vec<Problem>) -> Vec<Given> {
         let mut given = Vec::new();
         for key in KEYS {
             let Some(variable) = key.environment else { continue };
@@ -199,7 +199,7 @@ impl Sources {
         given
     }
 
-    fn from_flags(&self, problems: &mut Vec<Problem>) -> Vec<Given> {
+    fn read_flags(&self, problems: &mut Vec<Problem>) -> Vec<Given> {
         let mut given = Vec::new();
         for (name, text) in &self.flags {
             let key = keys::find(name).expect("a flag names a key of the table");

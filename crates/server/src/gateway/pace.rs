@@ -15,34 +15,34 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// What a connection waits for, and since when.
+/// What is waited for on a connection, and since when.
 pub(super) struct Pace(Mutex<(Waiting, Instant)>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
     /// The rest of a request's head; also the first byte of the first request.
-    ForHead,
+    Head,
     /// Our own answer.
-    ForUs,
+    Answer,
     /// The first byte of the next request.
-    ForNext,
+    NextRequest,
 }
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self(Mutex::new((Waiting::ForHead, Instant::now())))
+        Self(Mutex::new((Waiting::Head, Instant::now())))
     }
 
     fn bytes_came(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0 == Waiting::ForNext {
-            *state = (Waiting::ForHead, Instant::now());
+        if state.0 == Waiting::NextRequest {
+            *state = (Waiting::Head, Instant::now());
         }
     }
 
     /// A whole head came, and its request was handed on.
     pub(super) fn request_came(&self) {
-        self.set(Waiting::ForUs);
+        self.set(Waiting::Answer);
     }
 
     fn set(&self, waiting: Waiting) {
@@ -53,9 +53,9 @@ impl Pace {
     fn deadline(&self, limits: &Limits) -> Option<Instant> {
         let (waiting, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match waiting {
-            Waiting::ForHead => Some(since + limits.headers_within),
-            Waiting::ForNext => Some(since + limits.idle_within),
-            Waiting::ForUs => None,
+            Waiting::Head => Some(since + limits.headers_within),
+            Waiting::NextRequest => Some(since + limits.idle_within),
+            Waiting::Answer => None,
         }
     }
 }
@@ -164,7 +164,7 @@ impl PacedBody {
 
 impl Drop for PacedBody {
     fn drop(&mut self) {
-        self.pace.set(Waiting::ForNext);
+        self.pace.set(Waiting::NextRequest);
     }
 }
 
@@ -207,7 +207,7 @@ mod tests {
         pace.bytes_came();
         assert_eq!(wait(&pace), None, "bytes behind a request are not waited for");
         drop(PacedBody::new(Body::empty(), Arc::new(Pace::new())));
-        pace.set(Waiting::ForNext);
+        pace.set(Waiting::NextRequest);
         assert_eq!(wait(&pace), Some(75));
         pace.bytes_came();
         assert_eq!(wait(&pace), Some(10));

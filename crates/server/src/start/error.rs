@@ -1,6 +1,6 @@
 //! Why a server did not start or stopped by itself, and the command that mends it where there is one.
 
-use crate::{control, credentials, data_dir, engines, fleet, high_water, restored, store};
+use crate::{control, credentials, data_dir, engines, fleet, high_water, restored, store, tls};
 use ensemble_model::log::Fault;
 use ensemble_model::refusal::Refusal;
 use std::io;
@@ -29,7 +29,7 @@ pub enum Error {
     #[error("the fleet cannot be put in force")]
     FleetInUse(#[source] Refusal),
     #[error("HTTPS cannot be served as configured")]
-    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Tls(#[from] tls::Error),
     #[error(transparent)]
     Engine(#[from] engines::StartError),
     #[error(transparent)]

@@ -83,6 +83,7 @@ impl Drop for AtLastOpen {
 }
 
 impl<S: LogStore> LogStore for Blocking<S> {
+    #[expect(clippy::disallowed_methods, reason = "to stall a worker of the runtime is what this is for")]
     async fn append(&self, epoch: Epoch, sequence: u64, record: &[u8]) -> Result<(), store::Error> {
         // The thread is held up, and the runtime finds another one for everything else.
         tokio::task::block_in_place(|| self.door.pass());

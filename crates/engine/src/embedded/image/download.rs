@@ -154,7 +154,7 @@ impl<'a> Download<'a> {
                         return Err(Error::Damaged { digest, reason });
                     }
                     piece.extend_from_slice(&bytes);
-                    self.transfer.advance(bytes.len() as u64);
+                    self.transfer.receive(bytes.len() as u64);
                     self.pace.advance(bytes.len() as u64, Instant::now());
                     if self.pace.is_stalled() {
                         break Some(RegistryError::Stalled { registry: image.registry().to_owned() });

@@ -60,6 +60,16 @@ impl Images {
         self.board.now()
     }
 
+    /// Bytes that came from registries since the start.
+    pub fn received_bytes(&self) -> u64 {
+        self.board.received()
+    }
+
+    /// Asks registries by other settings from now on.
+    pub fn change_registries(&self, settings: RegistrySettings) {
+        self.registry.change(settings);
+    }
+
     /// The digest of the manifest that the reference leads to now, on this machine's platform. One of `oci:` is taken in.
     ///
     /// # Errors

@@ -16,7 +16,11 @@ pub struct PullProgress {
 
 /// All pulls under way.
 #[derive(Debug, Default)]
-pub(super) struct Board(Arc<Mutex<BTreeMap<Digest, Arc<Counter>>>>);
+pub(super) struct Board {
+    pulls: Arc<Mutex<BTreeMap<Digest, Arc<Counter>>>>,
+    /// Bytes that came from registries since the start, those that had to come again included.
+    received: Arc<AtomicU64>,
+}
 
 #[derive(Debug)]
 struct Counter {
@@ -37,15 +41,23 @@ impl Board {
     pub(super) fn begin(&self, image: &Digest, total_bytes: u64) -> Transfer {
         let counter = Arc::new(Counter { done: AtomicU64::new(0), total: total_bytes });
         self.lock().insert(image.clone(), Arc::clone(&counter));
-        Transfer { board: Self(Arc::clone(&self.0)), image: image.clone(), counter }
+        Transfer { board: self.handle(), image: image.clone(), counter }
     }
 
     pub(super) fn now(&self) -> BTreeMap<Digest, PullProgress> {
         self.lock().iter().map(|(image, counter)| (image.clone(), counter.progress())).collect()
     }
 
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    fn handle(&self) -> Self {
+        Self { pulls: Arc::clone(&self.pulls), received: Arc::clone(&self.received) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Digest, Arc<Counter>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pulls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,6 +71,12 @@ impl Counter {
 impl Transfer {
     pub(super) fn advance(&self, bytes: u64) {
         self.counter.done.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes came from the registry.
+    pub(super) fn receive(&self, bytes: u64) {
+        self.board.received.fetch_add(bytes, Ordering::Relaxed);
+        self.advance(bytes);
     }
 
     /// What came has to come again.
@@ -83,12 +101,14 @@ mod tests {
         let image = Digest::new("sha256:one");
 
         let transfer = board.begin(&image, 100);
-        transfer.advance(70);
+        transfer.advance(50);
+        transfer.receive(20);
         transfer.fall_back(8);
         let during = board.now();
         drop(transfer);
 
         assert_eq!(during[&image], PullProgress { done_bytes: 62, total_bytes: 100 });
         assert!(board.now().is_empty());
+        assert_eq!(board.received(), 20, "what was there already did not come");
     }
 }

@@ -54,7 +54,8 @@ impl Registry {
     ) -> Result<Option<String>, Error> {
         let key = (image.registry().to_owned(), image.repository().to_owned());
         self.tokens.lock().remove(&key);
-        let path = self.settings.credentials.get(image.registry());
+        let settings = self.settings();
+        let path = settings.credentials.get(image.registry());
         let credentials = path.map(|path| credentials::read(image.registry(), path)).transpose()?;
         let headers = headers.get_all(WWW_AUTHENTICATE).iter();
         let challenges: Vec<Challenge> =
@@ -121,6 +122,11 @@ impl Registry {
 }
 
 impl Tokens {
+    /// Forgets all of them.
+    pub(super) fn forget(&self) {
+        self.lock().clear();
+    }
+
     /// What worked for this repository before.
     pub(super) fn known(&self, image: &RegistryReference) -> Option<String> {
         let key = (image.registry().to_owned(), image.repository().to_owned());

@@ -9,7 +9,7 @@ mod error;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use ensemble_model::id::Digest;
@@ -40,7 +40,8 @@ pub struct RegistrySettings {
 
 #[derive(Debug)]
 pub(super) struct Registry {
-    settings: RegistrySettings,
+    /// May change while pulls are under way; each request goes by what is said when it is made.
+    settings: RwLock<Arc<RegistrySettings>>,
     /// Made at the first pull: a machine without any certificates must still start.
     outside: OnceLock<Client>,
     /// For this machine, past any proxy.
@@ -79,7 +80,22 @@ impl RegistrySettings {
 
 impl Registry {
     pub(super) fn new(settings: RegistrySettings) -> Self {
-        Self { settings, outside: OnceLock::new(), inside: OnceLock::new(), tokens: Tokens::default() }
+        Self {
+            settings: RwLock::new(Arc::new(settings)),
+            outside: OnceLock::new(),
+            inside: OnceLock::new(),
+            tokens: Tokens::default(),
+        }
+    }
+
+    /// Goes by other settings from now on; what was allowed under the old ones is asked for anew.
+    pub(super) fn change(&self, settings: RegistrySettings) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        self.tokens.forget();
+    }
+
+    fn settings(&self) -> Arc<RegistrySettings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The manifest or index of that tag or digest.
@@ -164,7 +180,7 @@ impl Registry {
     }
 
     fn scheme(&self, image: &RegistryReference) -> &'static str {
-        if self.settings.speaks_plainly(image.registry()) { "http" } else { "https" }
+        if self.settings().speaks_plainly(image.registry()) { "http" } else { "https" }
     }
 
     fn client(&self, image: &RegistryReference) -> Result<&Client, Error> {
@@ -191,7 +207,7 @@ impl Registry {
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let repository = image.repository().to_owned();
-                match self.settings.credentials.get(&registry) {
+                match self.settings().credentials.get(&registry) {
                     Some(_) => Error::NotAccepted { registry, repository, status: status.as_u16() },
                     None => Error::NeedsCredentials { registry, repository, status: status.as_u16() },
                 }

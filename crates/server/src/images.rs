@@ -69,7 +69,7 @@ pub(crate) async fn keep_within_bounds(services: Arc<Services>) {
     loop {
         let control = services.control.clone();
         let pruned =
-            services.engines.prune_images(Extent::ToBytes(services.cache_bytes), move || pinned(&control));
+            services.engines.prune_images(Extent::ToBytes(services.cache_bytes()), move || pinned(&control));
         match pruned.await {
             Ok(pruned) if pruned.images.is_empty() => {}
             Ok(pruned) => {

@@ -17,6 +17,7 @@ use ensemble_model::id::EngineName;
 use ensemble_model::refusal::Refusal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::rustls::ServerConfig;
 
@@ -100,6 +101,7 @@ impl Reloader {
         if registries != self.settings.registry_settings() {
             self.services.engines.change_registries(&registries);
         }
+        self.services.cache_bytes.store(settings.images.cache_bytes, Ordering::Relaxed);
         let terms = Terms { limits: settings.limits.clone(), metrics: settings.metrics, tls };
         self.terms.send_replace(Arc::new(terms));
         if turns_tls {

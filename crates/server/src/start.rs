@@ -28,6 +28,7 @@ use crate::signals::{self, Signals};
 use crate::store::LogStore;
 use crate::store::sqlite::SqliteStore;
 use crate::tls;
+use ensemble_model::fleet::Fleet;
 use ensemble_model::log::recovery::Recovered;
 use ensemble_model::step::{self, ControlLoop, Mode};
 use ensemble_model::wanted::Epoch;
@@ -36,6 +37,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -120,16 +122,8 @@ pub async fn serve_until<S: LogStore>(
     let core_settings = step::Settings { mode, ..step::Settings::new(epoch) };
     let mut core = ControlLoop::new(recovered, core_settings, clock.now());
     let first = core.start(clock.now(), &fleet).map_err(Error::FleetInUse)?;
-    let configuration = engines::Configuration {
-        data_dir: data_dir.path(),
-        shim_command: &options.shim_command,
-        pod_network: settings.pod_network,
-        registries: settings.registry_settings(),
-        control_port: address.port(),
-        epoch,
-    };
     let Started { engines, wishes, observations, couriers } =
-        Engines::start(&fleet.engines, &configuration).await?;
+        start_engines(&options, &data_dir, &fleet, address.port(), epoch).await?;
     let metrics = Arc::new(Metrics::new());
     let start = control::Start {
         core,
@@ -165,7 +159,7 @@ pub async fn serve_until<S: LogStore>(
         engines,
         restoration,
         owner: credentials.account.clone(),
-        cache_bytes: settings.images.cache_bytes,
+        cache_bytes: AtomicU64::new(settings.images.cache_bytes),
         phase,
         metrics,
         log,
@@ -240,6 +234,24 @@ async fn run<S: LogStore>(
     };
     let ended = writer_ended.expect("the writer was spawned above");
     Ok(ended.expect("the writer does not panic, and nobody aborts it")?)
+}
+
+async fn start_engines(
+    options: &Options,
+    data_dir: &DataDir,
+    fleet: &Fleet,
+    control_port: u16,
+    epoch: Epoch,
+) -> Result<Started, Error> {
+    let configuration = engines::Configuration {
+        data_dir: data_dir.path(),
+        shim_command: &options.shim_command,
+        pod_network: options.settings.pod_network,
+        registries: options.settings.registry_settings(),
+        control_port,
+        epoch,
+    };
+    Ok(Engines::start(&fleet.engines, &configuration).await?)
 }
 
 fn load_key(data_dir: &DataDir) -> Result<(Credentials, KeyOrigin), Error> {

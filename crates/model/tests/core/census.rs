@@ -11,8 +11,8 @@ use ensemble_model::operation::{OperationKind, OperationStatus};
 fn summed(house: &House) -> (Vec<(OperationKind, OperationStatus)>, u64) {
     let (mut ended, mut started) = (Vec::new(), 0);
     for (index, record) in house.records.iter().enumerate() {
-        let before = recover(None, &house.records[..index]).unwrap().state;
-        let entry = format::inspect(record, index as u64).unwrap().entry;
+        let before = recover(None, &house.records[..index]).expect("the log is sound").state;
+        let entry = format::inspect(record, index as u64).expect("a record of the log").entry;
         let changed = changes(&before, &entry);
         ended.extend(changed.operations_ended);
         started += changed.pods_started;

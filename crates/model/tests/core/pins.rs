@@ -11,8 +11,8 @@ const IMAGE: &str = "oci:/image";
 
 fn pin(house: &House) -> Option<Digest> {
     let permit = permit();
-    let application = house.state().account(&permit).application(&app()).unwrap().clone();
-    application.version(&VersionName::new("v1")).unwrap().pins.get(IMAGE).cloned()
+    let application = house.state().account(&permit).application(&app()).expect("it was created").clone();
+    application.version(&VersionName::new("v1")).expect("the first version").pins.get(IMAGE).cloned()
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(super) async fn handle(context: &Context, permit: Permit, _: Request) -> Res
     Ok(Answer::of(&Response {
         images: stored.into_iter().map(|stored| images::shown(stored, &state)).collect(),
         total_bytes,
-        cache_bytes: context.services.cache_bytes,
+        cache_bytes: context.services.cache_bytes(),
         request_id: context.request_id.clone(),
     }))
 }

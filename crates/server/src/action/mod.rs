@@ -45,6 +45,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Server-sent events, framed.
 pub(crate) type EventStream = Pin<Box<dyn Stream<Item = Result<Bytes, Infallible>> + Send>>;
@@ -64,7 +65,7 @@ pub(crate) struct Services {
     /// The account that owns the server: what is the machine's is its operator's.
     pub(crate) owner: AccountId,
     /// The bound of each engine's store of images.
-    pub(crate) cache_bytes: u64,
+    pub(crate) cache_bytes: AtomicU64,
     /// Streams end when the server drains.
     pub(crate) phase: tokio::sync::watch::Receiver<Phase>,
     pub(crate) metrics: Arc<Metrics>,
@@ -73,6 +74,11 @@ pub(crate) struct Services {
 }
 
 impl Services {
+    /// The bound of the image cache, as the configuration in force has it.
+    pub(crate) fn cache_bytes(&self) -> u64 {
+        self.cache_bytes.load(Ordering::Relaxed)
+    }
+
     /// What is counted, with what is looked up now.
     pub(crate) fn render_metrics(&self) -> String {
         let state = self.control.state();

@@ -13,7 +13,7 @@ pub(super) async fn handle(context: &Context, permit: Permit, request: Request) 
     context.check_owner(&permit)?;
     let extent = match request.all {
         Flag::Yes => Extent::AllUnpinned,
-        Flag::No => Extent::ToBytes(context.services.cache_bytes),
+        Flag::No => Extent::ToBytes(context.services.cache_bytes()),
     };
     let control = context.services.control.clone();
     let pruned = context.services.engines.prune_images(extent, move || images::pinned(&control)).await;

@@ -163,39 +163,39 @@ async fn requests_that_are_none_of_ours_get_errors_that_parse() {
     let (_dir, server) = server().await;
     let long = "x".repeat(1 << 20);
     for (request, status, code) in [
-        ("GET / HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(), 400, "MissingAccessKeyId"),
-        ("PUT / HTTP/1.1\r\nConnection: close\r\n\r\n".into(), 400, "UnsupportedHTTPMethod"),
-        ("DELETE /x/y HTTP/1.1\r\nConnection: close\r\n\r\n".into(), 400, "UnsupportedHTTPMethod"),
-        ("GET /favicon.ico HTTP/1.1\r\nConnection: close\r\n\r\n".into(), 404, "InvalidAction.NotFound"),
+        ("GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".to_owned(), 400, "MissingAccessKeyId"),
+        ("PUT / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".into(), 400, "UnsupportedHTTPMethod"),
+        ("DELETE /x/y HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".into(), 400, "UnsupportedHTTPMethod"),
+        ("GET /favicon.ico HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".into(), 404, "InvalidAction.NotFound"),
         (
-            "GET / HTTP/1.1\r\nConnection: close\r\nAuthorization: Bearer x\r\n\r\n".into(),
+            "GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\nAuthorization: Bearer x\r\n\r\n".into(),
             400,
             "InvalidSignatureMethod",
         ),
         (
-            "POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 3\r\nContent-Type: application/json\r\n\r\n{{{".into(),
+            "POST / HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: 3\r\nContent-Type: application/json\r\n\r\n{{{".into(),
             400,
             "MissingAccessKeyId",
         ),
         (
-            format!("POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{long}x", long.len() + 1),
+            format!("POST / HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{long}x", long.len() + 1),
             413,
             "RequestBodyTooLarge",
         ),
         (
             format!(
-                "POST / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{long}y\r\n0\r\n\r\n",
+                "POST / HTTP/1.1\r\nHost: here\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{long}y\r\n0\r\n\r\n",
                 long.len() + 1
             ),
             413,
             "RequestBodyTooLarge",
         ),
         (
-            "POST / HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n".into(),
+            "POST / HTTP/1.1\r\nHost: here\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n".into(),
             413,
             "RequestBodyTooLarge",
         ),
-        (format!("GET /?A={} HTTP/1.1\r\nConnection: close\r\n\r\n", &long[..65_000]), 400, "MissingAccessKeyId"),
+        (format!("GET /?A={} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n", &long[..65_000]), 400, "MissingAccessKeyId"),
     ] {
         let answer = server.raw(request.as_bytes()).await;
 

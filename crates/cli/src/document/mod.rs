@@ -56,7 +56,7 @@ impl Page {
         match self.words.get(1).map_or("", String::as_str) {
             "serve" | "config" => Side::Server,
             "app" | "rescale" | "plan" | "instances" | "logs" | "watch" | "operation" | "fleet" | "call"
-            | "env" => Side::Client,
+            | "restore" | "env" => Side::Client,
             _ => Side::Machine,
         }
     }

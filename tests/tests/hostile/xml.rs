@@ -76,6 +76,9 @@ fn calls(stage: &Stage) -> Vec<Draft> {
         Draft::of("DescribeOperation", &[("OperationId", operation)]),
         Draft::of("ListOperations", &[app]),
         Draft::of("DescribeInstanceLogs", &[("InstanceId", instance)]),
+        Draft::of("ConfirmRestore", &[("DryRun", "true")]),
+        Draft::of("DescribeImages", &[]),
+        Draft::of("PruneImages", &[("All", "true")]),
         Draft::of("DeleteApplication", &[app, ("ClientToken", "delete")]),
     ]
 }

@@ -23,6 +23,7 @@ pub mod logging;
 mod mailbox;
 pub mod metrics;
 pub mod notify;
+mod open_files;
 mod random;
 mod read_log;
 mod reload;

@@ -2,10 +2,13 @@
 //! good requests, and neither memory nor open files grow beyond their bounds.
 
 use crate::stage::{FORM, Stage};
-use ensemble_tests::forge::Draft;
+use ensemble_tests::forge::{Draft, Key};
 use ensemble_tests::machine;
-use ensemble_tests::raw::{Body, Connection};
+use ensemble_tests::raw::{Body, Connection, exchange};
+use ensemble_tests::server::{self, Engine, Server};
+use ensemble_tests::site::Site;
 use serde_json::Value;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const CONNECTIONS: usize = 64;
@@ -48,6 +51,45 @@ fn idle_connections_give_way_and_a_known_client_keeps_its_own() {
     assert!(grown < MEMORY_GROWTH_AT_MOST, "{grown} bytes more");
     assert!(flood.swap_remove(0).answer(Body::Follows).unwrap().is_none(), "the first gave way");
     assert!(!watcher.has_ended().unwrap(), "a stream never gives way");
+}
+
+#[test]
+fn connections_leave_the_server_enough_files_for_its_own_work() {
+    let site = Site::empty(Engine::Simulated).unwrap();
+    let usual = server::command(&site.data_dir(), Engine::Simulated);
+    let mut limited = Command::new("sh");
+    server::without_key(&mut limited);
+    limited.args(["-c", "ulimit -n 200; exec \"$0\" \"$@\""]).arg(usual.get_program()).args(usual.get_args());
+    let server = Server::start_by(limited, &site.data_dir()).unwrap();
+    let address = server.url.trim_start_matches("http://");
+    let key = Key::of(&site.data_dir()).unwrap();
+
+    let flood: Vec<Connection> = (0..400).map(|_| Connection::open(address).unwrap()).collect();
+
+    for action in ["ListApplications", "DescribeEnsRegions", "ListOperations"] {
+        let request = Draft::of(action, &[]).v3(&key, address);
+        assert_eq!(exchange(address, &request.bytes()).unwrap().unwrap().status, 200, "{action}");
+    }
+    let open = machine::open_files(server.pid());
+    assert!(open <= 150, "{open} files are open, of 200");
+    assert!(!server.log().contains("could not accept"), "{}", server.log());
+    drop(flood);
+}
+
+#[test]
+fn a_client_that_never_reads_is_not_answered_without_end() {
+    let stage = Stage::set();
+    let pid = stage.site.server().pid();
+    let memory = machine::resident_bytes(pid);
+    let regions = Draft::of("DescribeEnsRegions", &[]);
+    let pipeline: Vec<u8> = (0..2_000).flat_map(|_| stage.v3(&regions).bytes()).collect();
+    let mut greedy = Connection::open(&stage.address).unwrap();
+
+    greedy.send_within(&pipeline, Duration::from_secs(2));
+
+    let grown = machine::resident_bytes(pid).saturating_sub(memory);
+    assert!(grown < 16 << 20, "{grown} bytes more");
+    stage.ask(&stage.describe());
 }
 
 #[test]

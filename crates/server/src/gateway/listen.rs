@@ -5,6 +5,7 @@ use super::Gateway;
 use super::connection::{Shared, converse};
 use super::connections::Connections;
 use crate::configuration::settings::{Audience, Limits};
+use crate::open_files::room_for_connections;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,18 +48,22 @@ pub(crate) async fn serve(
     mut phase: watch::Receiver<Phase>,
     mut terms: watch::Receiver<Arc<Terms>>,
 ) {
-    let seats = Connections::new(terms.borrow_and_update().limits.connections);
+    let mut room = room_for_connections(terms.borrow_and_update().limits.connections);
+    let seats = Connections::new(room);
     let shared = Arc::new(Shared::new(gateway, terms.clone()));
     let mut connections = JoinSet::new();
     // Accepted, and not seated yet; the next ones wait in the kernel, whose queue is bounded.
     let mut arrived: Option<(TcpStream, IpAddr)> = None;
     loop {
-        shared.metrics().connections(seats.count(), terms.borrow().limits.connections);
+        shared.metrics().connections(seats.count(), room);
         tokio::select! {
             biased;
             () = reached(&mut phase, Phase::Draining) => break,
             Some(_) = connections.join_next() => {}
-            Ok(()) = terms.changed() => seats.limit(terms.borrow_and_update().limits.connections),
+            Ok(()) = terms.changed() => {
+                room = room_for_connections(terms.borrow_and_update().limits.connections);
+                seats.limit(room);
+            }
             () = seats.room(), if arrived.is_some() => {
                 if let Some((stream, peer)) = arrived.take() {
                     connections.spawn(converse(stream, peer, seats.seat(), Arc::clone(&shared), phase.clone()));

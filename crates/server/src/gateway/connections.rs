@@ -30,12 +30,16 @@ struct Table {
     seats: HashMap<u64, Seated>,
     /// Those without a request in hand, who gives way first in front.
     waiting: BTreeSet<Rank>,
+    /// Told to give way, and not closed yet.
+    leaving: usize,
 }
 
 struct Seated {
     standing: Standing,
     /// Its place in `waiting`, if it is there.
     rank: Option<Rank>,
+    /// It was told to give way, and is not told again.
+    leaves: bool,
     evicted: Arc<Notify>,
 }
 
@@ -82,7 +86,8 @@ impl Connections {
         let mut table = self.lock();
         let id = table.next_turn();
         let evicted = Arc::new(Notify::new());
-        let seated = Seated { standing: Standing::Stranger, rank: None, evicted: Arc::clone(&evicted) };
+        let seated =
+            Seated { standing: Standing::Stranger, rank: None, leaves: false, evicted: Arc::clone(&evicted) };
         table.seats.insert(id, seated);
         table.wait(id);
         Seat { id, connections: Arc::clone(self), evicted }
@@ -90,15 +95,15 @@ impl Connections {
 
     fn has_room(&self) -> bool {
         let mut table = self.lock();
-        if table.seats.len() < self.at_most.load(Ordering::Relaxed) {
+        let at_most = self.at_most.load(Ordering::Relaxed);
+        if table.seats.len() < at_most {
             return true;
         }
-        let Some(first) = table.waiting.pop_first() else { return false };
-        // Its task is told, and its seat counts no longer: it closes within moments.
-        if let Some(seated) = table.seats.remove(&first.id) {
-            seated.evicted.notify_one();
+        // Room is made when it has closed, within moments: until then its socket is one of those that there may be.
+        if table.seats.len() - table.leaving >= at_most {
+            table.evict_first();
         }
-        true
+        false
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -134,7 +139,9 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
         table.work(self.id);
-        table.seats.remove(&self.id);
+        if table.seats.remove(&self.id).is_some_and(|seated| seated.leaves) {
+            table.leaving -= 1;
+        }
         drop(table);
         self.connections.room.notify_one();
     }
@@ -148,12 +155,22 @@ impl Table {
 
     fn wait(&mut self, id: u64) {
         let since = self.next_turn();
-        let Some(seated) = self.seats.get_mut(&id) else { return };
+        let Some(seated) = self.seats.get_mut(&id).filter(|seated| !seated.leaves) else { return };
         let rank = Rank { standing: seated.standing, since, id };
         if let Some(earlier) = seated.rank.replace(rank) {
             self.waiting.remove(&earlier);
         }
         self.waiting.insert(rank);
+    }
+
+    fn evict_first(&mut self) {
+        let first = self.waiting.pop_first();
+        if let Some(seated) = first.and_then(|rank| self.seats.get_mut(&rank.id)) {
+            seated.rank = None;
+            seated.leaves = true;
+            seated.evicted.notify_one();
+            self.leaving += 1;
+        }
     }
 
     fn work(&mut self, id: u64) {
@@ -172,6 +189,10 @@ mod tests {
         seat.gives_way().now_or_never().is_some()
     }
 
+    fn there_is_room(connections: &Connections) -> bool {
+        connections.room().now_or_never().is_some()
+    }
+
     #[test]
     fn the_stranger_that_waits_longest_gives_way() {
         let connections = Connections::new(3);
@@ -180,10 +201,12 @@ mod tests {
         known.waits(Standing::Known);
         let (first, second) = (connections.seat(), connections.seat());
 
-        connections.room().now_or_never().unwrap();
+        assert!(!there_is_room(&connections), "not before it has closed");
 
         assert!(gave_way(&first));
         assert!(!gave_way(&second) && !gave_way(&known));
+        drop(first);
+        assert!(there_is_room(&connections));
     }
 
     #[test]
@@ -195,9 +218,21 @@ mod tests {
             seat.waits(Standing::Known);
         }
 
-        connections.room().now_or_never().unwrap();
+        assert!(!there_is_room(&connections));
 
         assert!(gave_way(&seats[1]) && !gave_way(&seats[0]));
+    }
+
+    #[test]
+    fn only_as_many_give_way_as_are_needed() {
+        let connections = Connections::new(2);
+        let seats = [connections.seat(), connections.seat()];
+
+        for _ in 0..3 {
+            assert!(!there_is_room(&connections));
+        }
+
+        assert!(gave_way(&seats[0]) && !gave_way(&seats[1]));
     }
 
     #[test]
@@ -206,20 +241,24 @@ mod tests {
         let seat = connections.seat();
         seat.works();
 
-        assert!(connections.room().now_or_never().is_none());
+        assert!(!there_is_room(&connections));
+        assert!(!gave_way(&seat));
 
         seat.waits(Standing::Stranger);
-        assert!(connections.room().now_or_never().is_some());
+        assert!(!there_is_room(&connections));
         assert!(gave_way(&seat));
     }
 
     #[test]
     fn a_closed_connection_leaves_nothing_behind() {
         let connections = Connections::new(1);
+        let seat = connections.seat();
+        assert!(!there_is_room(&connections));
 
-        drop(connections.seat());
+        drop(seat);
 
         let table = connections.lock();
         assert!(table.seats.is_empty() && table.waiting.is_empty());
+        assert_eq!(table.leaving, 0);
     }
 }

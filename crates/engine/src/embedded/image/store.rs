@@ -173,7 +173,8 @@ impl ImageStore {
     /// noted only makes the image look older than it is.
     pub fn touch(&self, manifest: &Digest, name: &str) {
         let known = self.record(manifest).and_then(|mut record| {
-            if record.names.last().is_none_or(|last| last != name) {
+            // Two that take turns must not write it each time.
+            if !record.names.iter().any(|known| known == name) {
                 record.name(name);
                 self.put_record(&Incoming::new(&self.directory)?, &record)?;
             }

@@ -98,6 +98,29 @@ fn an_image_that_lost_a_part_is_not_believed_and_can_be_imported_again() {
 }
 
 #[test]
+fn every_reference_of_an_image_is_noted_once_and_not_without_bound() {
+    if !is_root_or_skipped("every_reference_of_an_image_is_noted_once_and_not_without_bound") {
+        return;
+    }
+    let bench = Bench::new();
+    let digest = bench.import(&web()).unwrap();
+    let first = bench.store.names_of(&digest);
+
+    for turn in ["a:v1", "b:v1", "a:v1", "b:v1"] {
+        bench.store.touch(&digest, turn);
+    }
+    assert_eq!(bench.store.names_of(&digest), [&first[..], &["a:v1".to_owned(), "b:v1".to_owned()]].concat());
+
+    for number in 0..100 {
+        bench.store.touch(&digest, &format!("many:v{number}"));
+    }
+    let names = bench.store.names_of(&digest);
+    assert_eq!((names.len(), &names[0], names.last().unwrap().as_str()), (16, &first[0], "many:v99"));
+    bench.store.image(&digest).unwrap();
+    bench.store.touch(&Digest::new("sha256:of nobody"), "a:v1");
+}
+
+#[test]
 fn only_a_digest_names_an_image() {
     let bench = Bench::new();
 

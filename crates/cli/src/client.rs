@@ -6,8 +6,11 @@ use ensemble_wire::catalog::API_VERSION;
 use ensemble_wire::parameters::RawParameters;
 use ensemble_wire::signature::Key;
 use ensemble_wire::signature::v3::{self, Unsigned};
-use reqwest::Response;
+use reqwest::{Certificate, Response};
 use serde_json::Value;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,8 +26,19 @@ pub(crate) struct Client {
     http: reqwest::Client,
 }
 
+/// The certificates of a PEM file.
+fn certificates(path: &Path) -> Result<Vec<Certificate>, Failure> {
+    let unusable = |error: &(dyn Error + 'static)| {
+        Failure::from_error(format!("`{}` holds no certificates to trust", path.display()), error)
+            .hint("--ca-file FILE and ENSEMBLE_CA_FILE name a PEM file")
+    };
+    let text = fs::read(path).map_err(|error| unusable(&error))?;
+    Certificate::from_pem_bundle(&text).map_err(|error| unusable(&error))
+}
+
 impl Client {
-    pub(crate) fn new(endpoint: Endpoint) -> Result<Self, Failure> {
+    /// `authority` holds the certificates, PEM, that an HTTPS server may be vouched for by, instead of the system's.
+    pub(crate) fn new(endpoint: Endpoint, authority: Option<&Path>) -> Result<Self, Failure> {
         // Fails only when a provider is installed already, and then there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
@@ -34,6 +48,8 @@ impl Client {
         if endpoint.url.starts_with("http://") {
             // Or a machine without the package `ca-certificates` could not be told anything.
             builder = builder.tls_certs_only([]);
+        } else if let Some(path) = authority {
+            builder = builder.tls_certs_only(certificates(path)?);
         }
         let http = builder
             .build()

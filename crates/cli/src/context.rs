@@ -18,6 +18,9 @@ pub(crate) struct Global {
     /// The server to call; the key is ENSEMBLE_ACCESS_KEY_ID and ENSEMBLE_ACCESS_KEY_SECRET
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     endpoint: Option<String>,
+    /// Certificates (PEM) to trust an HTTPS server by, instead of the system's [env: ENSEMBLE_CA_FILE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    ca_file: Option<PathBuf>,
     /// The local server's directory [default: $ENSEMBLE_DATA_DIR, the configuration's, or ~/.local/share/ensemble]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     data_dir: Option<PathBuf>,
@@ -132,8 +135,13 @@ impl Context {
         Ok(found)
     }
 
+    fn authority(&self) -> Option<PathBuf> {
+        let variable = || std::env::var_os("ENSEMBLE_CA_FILE").filter(|path| !path.is_empty());
+        self.global.ca_file.clone().or_else(|| variable().map(PathBuf::from))
+    }
+
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        Client::new(self.endpoint()?)
+        Client::new(self.endpoint()?, self.authority().as_deref())
     }
 
     /// Asks before something is released; without a terminal, or with `--yes`, the answer is yes.

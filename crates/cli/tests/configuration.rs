@@ -3,8 +3,10 @@
 use assert_cmd::Command;
 use serde_json::Value;
 use std::fs::Permissions;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Stdio;
 use tempfile::TempDir;
 
 /// A directory for a configuration and what it names.
@@ -156,4 +158,46 @@ fn what_is_in_force_is_shown_with_where_it_comes_from() {
     assert_eq!(of("limits.connections")["value"], "1024");
     assert_eq!(of("limits.connections")["from"], "default");
     assert_eq!(of("data_dir")["value"], desk.path(".local/share/ensemble").display().to_string());
+}
+
+/// A server, ended with the test.
+struct Served(std::process::Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_server_with_a_certificate_of_its_own_is_called_by_whoever_is_told_to_trust_it() {
+    let desk = Desk::new();
+    let text = "engine = \"simulated\"\nlisten = \"127.0.0.1:0\"\ndata_dir = \"data\"\n\
+                [tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\n";
+    desk.write("ensemble.toml", 0o644, text);
+    desk.write("chain.pem", 0o644, include_str!("../../server/tests/server/tls/first.pem"));
+    desk.write("key.pem", 0o600, include_str!("../../server/tests/server/tls/first.key"));
+    let mut served = Served(
+        std::process::Command::new(env!("CARGO_BIN_EXE_ensemble"))
+            .args(["serve", "--config"])
+            .arg(desk.path("ensemble.toml"))
+            .env_clear()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the server starts"),
+    );
+    let mut ready = String::new();
+    let stdout = served.0.stdout.take().expect("stdout is piped");
+    BufReader::new(stdout).read_line(&mut ready).expect("the server says that it is ready");
+    assert!(ready.starts_with("ready https://127.0.0.1:"), "{ready}");
+
+    let chain = desk.path("chain.pem").display().to_string();
+    let trusting = desk.run(&["app", "list", "-o", "json", "--ca-file", &chain]);
+    let strange = desk.run(&["app", "list", "-o", "json"]);
+
+    assert_eq!((trusting.exit, trusting.stdout.as_str()), (0, "[]\n"), "{}", trusting.stderr);
+    assert_ne!(strange.exit, 0, "nobody vouches for the server");
 }

@@ -6,9 +6,11 @@ use ensemble_tests::machine::{container_processes, variables_of};
 use ensemble_tests::server::Engine;
 use ensemble_tests::site::Site;
 use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The service manager's end of the notify protocol.
 struct Manager(UnixDatagram);
@@ -173,4 +175,25 @@ async fn reads_are_logged_at_debug_and_a_reload_changes_the_level() {
     site.server().logged("the configuration stays as it is").unwrap();
     site.server().logged("`loud` is no log level").unwrap();
     client.ask("ListApplications", &[]).await.unwrap();
+}
+
+#[test]
+fn a_second_term_ends_at_once_what_the_first_one_waits_for() {
+    let mut site = Site::start(Engine::Simulated).unwrap();
+    let address = site.server().url.trim_start_matches("http://").to_owned();
+    let mut unfinished = TcpStream::connect(address).unwrap();
+    // The body never comes; the server answers `100 Continue` when it begins to read it.
+    let head = "POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+    unfinished.write_all(head.as_bytes()).unwrap();
+    let mut begun = [0; 12];
+    unfinished.read_exact(&mut begun).unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 100");
+
+    site.server().send_term().unwrap();
+    site.server().logged("requests are finished, containers stay").unwrap();
+    let began = Instant::now();
+    site.server().send_term().unwrap();
+
+    assert!(site.take_server().wait(Duration::from_secs(15)).unwrap().success());
+    assert!(began.elapsed() < Duration::from_secs(6), "the first one alone waits for 10 s");
 }

@@ -26,6 +26,11 @@ pub(crate) const VARIABLES: &[Variable] = &[
                   ENSEMBLE_ACCESS_KEY_SECRET.",
     },
     Variable {
+        name: "ENSEMBLE_CA_FILE",
+        sides: &[Side::Client],
+        meaning: "Certificates (PEM) to trust an HTTPS server by, instead of the system's.",
+    },
+    Variable {
         name: "ENSEMBLE_ACCESS_KEY_ID",
         sides: &[Side::Server, Side::Client],
         meaning: "The key to call with. At the first start of a server: the key it will accept, instead of a \

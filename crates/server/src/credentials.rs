@@ -2,6 +2,7 @@
 //! (`decisions.md` §7.1). Must not let the secret into a log or an error: [`Secret`] has no `Debug`.
 
 use crate::data_dir;
+use crate::file_error::FileError;
 use crate::random;
 use ensemble_model::id::AccountId;
 use ensemble_model::permit::Principal;
@@ -56,13 +57,8 @@ pub enum KeyOrigin {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("could not {action} `{path}`")]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("`{path}` is not readable as credentials: {reason}")]
     Malformed { path: PathBuf, reason: String },
     #[error("`{path}` can be read by others (mode {mode:04o}); `chmod 600 {path}` mends it")]
@@ -149,7 +145,7 @@ impl Credentials {
                 }
                 Ok(None)
             }
-            Err(source) => Err(Error::Io { action: "read", path: path.to_owned(), source }),
+            Err(error) => Err(FileError::on("read", path)(error).into()),
         }
     }
 
@@ -171,21 +167,13 @@ impl Credentials {
             grants: None,
         };
         let text = toml::to_string(&file).expect("strings are always TOML");
-        data_dir::replace(path, text.as_bytes()).map_err(|source| Error::Io {
-            action: "write",
-            path: path.to_owned(),
-            source,
-        })?;
+        data_dir::replace(path, text.as_bytes()).map_err(FileError::on("write", path))?;
         let account = AccountId::new(account_id);
         Ok((Self { account, key_id: key.key_id, secret: key.secret, grants: everything() }, origin))
     }
 
     fn from_file(path: &Path, text: &str) -> Result<Self, Error> {
-        let metadata = fs::metadata(path).map_err(|source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
+        let metadata = fs::metadata(path).map_err(FileError::on("read", path))?;
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(Error::TooOpen { path: path.to_owned(), mode });

@@ -1,6 +1,7 @@
 //! The data directory: private to its owner, one server at a time, and where a client finds the bound address.
 //! Must not touch a directory that is not ours: what holds other people's files is refused, not tightened.
 
+use crate::file_error::FileError;
 use rustix::fs::{FlockOperation, flock};
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -46,13 +47,8 @@ pub enum Freshness {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("could not {action} `{path}`")]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("data directory `{path}` is in use by another server{holder}")]
     InUse {
         path: PathBuf,
@@ -73,13 +69,9 @@ impl DataDir {
     /// [`Error::InUse`] while another server has it, [`Error::NotOurs`] for a directory with other files in it
     /// that its group or others may enter.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let failed = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::Io { action, path, source }
-        };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("create", path))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FileError::on("create", path))?;
         // Absolute from here on: shims and configuration outlive this process's working directory.
-        let path = path.canonicalize().map_err(failed("open", path))?;
+        let path = path.canonicalize().map_err(FileError::on("open", path))?;
         let freshness = keep_private(&path)?;
         let lock_path = path.join("lock");
         let mut lock = OpenOptions::new()
@@ -89,16 +81,16 @@ impl DataDir {
             .truncate(false)
             .mode(0o600)
             .open(&lock_path)
-            .map_err(failed("open", &lock_path))?;
+            .map_err(FileError::on("open", &lock_path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 return Err(Error::InUse { path, holder: holder(&mut lock) });
             }
-            Err(errno) => return Err(failed("lock", &lock_path)(errno.into())),
+            Err(errno) => return Err(FileError::on("lock", &lock_path)(errno.into()).into()),
         }
-        lock.set_len(0).map_err(failed("write", &lock_path))?;
-        writeln!(lock, "{}", std::process::id()).map_err(failed("write", &lock_path))?;
+        lock.set_len(0).map_err(FileError::on("write", &lock_path))?;
+        writeln!(lock, "{}", std::process::id()).map_err(FileError::on("write", &lock_path))?;
         Ok(Self { path, _lock: lock, freshness, endpoint_written: false })
     }
 
@@ -114,11 +106,11 @@ impl DataDir {
     /// left there. An address that means "every interface" is written as the loopback one, which can be called.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be written.
+    /// [`Error::File`] when the file cannot be written.
     pub fn write_endpoint(&mut self, scheme: Scheme, bound: SocketAddr) -> Result<(), Error> {
         let path = self.endpoint_path();
         let line = format!("{scheme}://{}\n", callable(bound));
-        replace(&path, line.as_bytes()).map_err(|source| Error::Io { action: "write", path, source })?;
+        replace(&path, line.as_bytes()).map_err(FileError::on("write", &path))?;
         self.endpoint_written = true;
         Ok(())
     }
@@ -152,11 +144,8 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Refuses a directory that is open to others and not ours; closes one that is ours or empty.
 fn keep_private(path: &Path) -> Result<Freshness, Error> {
     if refuse_foreign(path)? == Privacy::Open {
-        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(|source| Error::Io {
-            action: "close to others",
-            path: path.to_owned(),
-            source,
-        })?;
+        fs::set_permissions(path, Permissions::from_mode(0o700))
+            .map_err(FileError::on("close to others", path))?;
     }
     Ok(if is_ours(path) { Freshness::Known } else { Freshness::New })
 }
@@ -173,12 +162,11 @@ pub(crate) enum Privacy {
 /// # Errors
 /// [`Error::NotOurs`] for one that is open to others and holds what is not ours.
 pub(crate) fn refuse_foreign(path: &Path) -> Result<Privacy, Error> {
-    let failed = |action| move |source| Error::Io { action, path: path.to_owned(), source };
-    let mode = fs::metadata(path).map_err(failed("open"))?.permissions().mode();
+    let mode = fs::metadata(path).map_err(FileError::on("open", path))?.permissions().mode();
     if mode & 0o077 == 0 {
         return Ok(Privacy::Closed);
     }
-    let mut entries = fs::read_dir(path).map_err(failed("read"))?;
+    let mut entries = fs::read_dir(path).map_err(FileError::on("read", path))?;
     if !is_ours(path) && entries.next().is_some() {
         return Err(Error::NotOurs { path: path.to_owned() });
     }

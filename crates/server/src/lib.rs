@@ -14,6 +14,7 @@ pub mod credentials;
 pub mod data_dir;
 pub mod dismantle;
 pub mod engines;
+pub mod file_error;
 pub mod fleet;
 mod gateway;
 mod health;

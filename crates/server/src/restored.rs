@@ -3,6 +3,7 @@
 //! Must not decide what observing means; that is the control loop's.
 
 use crate::data_dir::{self, DataDir};
+use crate::file_error::FileError;
 use ensemble_model::id::InstanceId;
 use ensemble_model::state::State;
 use jiff::Timestamp;
@@ -45,13 +46,8 @@ pub struct Outlook {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("could not {action} `{path}`")]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("`{path}` is not what a restore writes; restore the backup again")]
     Malformed {
         path: PathBuf,
@@ -72,7 +68,7 @@ impl Restored {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::Io { action: "read", path, source }),
+            Err(error) => return Err(FileError::on("read", &path)(error).into()),
         };
         serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Malformed { path, source })
     }
@@ -80,15 +76,11 @@ impl Restored {
     /// Replaces the record; on return it survives a power cut.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be written.
+    /// [`Error::File`] when it cannot be written.
     pub(crate) fn write(&self, data_dir: &Path) -> Result<(), Error> {
         let path = data_dir.join(FILE);
         let text = serde_json::to_string_pretty(self).expect("times and numbers always serialize");
-        data_dir::replace(&path, text.as_bytes()).map_err(|source| Error::Io {
-            action: "write",
-            path,
-            source,
-        })
+        Ok(data_dir::replace(&path, text.as_bytes()).map_err(FileError::on("write", &path))?)
     }
 
     pub fn is_confirmed(&self) -> bool {

@@ -2,6 +2,7 @@
 //! it and a cut or a flipped bit anywhere is noticed before anything is believed. Knows nothing of what is in it.
 
 use super::Error;
+use crate::file_error::FileError;
 use ring::digest;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -88,7 +89,7 @@ fn put(out: &mut impl Write, name: &str, size: u64, content: impl Read) -> io::R
 
 /// Reads all of it and holds it against its checksum; tells how far it is.
 pub(super) fn verify(path: &Path, mut progress: impl FnMut(u64)) -> Result<(), Error> {
-    let read = |source| Error::Io { action: "read", path: path.to_owned(), source };
+    let read = FileError::on("read", path);
     let damaged = |what: &str| Error::Damaged { path: path.to_owned(), what: what.to_owned() };
     let mut file = File::open(path).map_err(read)?;
     let length = file.metadata().map_err(read)?.len();
@@ -117,7 +118,7 @@ pub(super) fn entries(
     path: &Path,
     mut each: impl FnMut(&str, &mut dyn Read) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let read = |source| Error::Io { action: "read", path: path.to_owned(), source };
+    let read = FileError::on("read", path);
     let mut archive = tar::Archive::new(File::open(path).map_err(read)?);
     for entry in archive.entries().map_err(read)? {
         let mut entry = entry.map_err(read)?;

@@ -9,12 +9,12 @@ mod write;
 pub use restore::restore;
 pub use write::write;
 
+use crate::file_error::FileError;
 use crate::{credentials, data_dir, restored, start, store};
 use ensemble_engine::embedded::image;
 use ensemble_model::id::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// Of the file; another number is another layout.
@@ -86,13 +86,8 @@ pub enum Step {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("could not {action} `{path}`")]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("`{path}` is no data directory: it has no `{missing}`")]
     NoServer { path: PathBuf, missing: &'static str },
     #[error("`{path}` is no backup of Ensemble")]
@@ -121,12 +116,6 @@ pub enum Error {
     },
 }
 
-impl Error {
-    fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + use<'a> {
-        move |source| Self::Io { action, path: path.to_owned(), source }
-    }
-}
-
 /// A directory that is removed again unless it became something.
 struct Workplace(PathBuf);
 
@@ -136,7 +125,7 @@ impl Workplace {
         use std::os::unix::fs::DirBuilderExt;
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let path = target.with_file_name(format!(".{name}.{}", std::process::id()));
-        std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(Error::io("create", &path))?;
+        std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(FileError::on("create", &path))?;
         Ok(Self(path))
     }
 

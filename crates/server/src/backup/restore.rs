@@ -3,6 +3,7 @@
 
 use super::{CREDENTIALS, Error, FOR_PEOPLE, FORMAT, LOG, MANIFEST, Manifest, Step, Workplace, archive};
 use crate::credentials::Credentials;
+use crate::file_error::FileError;
 use crate::restored::Restored;
 use crate::start::recover::recover;
 use crate::store::sqlite::SqliteStore;
@@ -26,13 +27,13 @@ pub async fn restore(
     data_dir: &Path,
     mut progress: impl FnMut(Step),
 ) -> Result<Manifest, Error> {
-    let data_dir = std::path::absolute(data_dir).map_err(Error::io("find", data_dir))?;
+    let data_dir = std::path::absolute(data_dir).map_err(FileError::on("find", data_dir))?;
     refuse_content(&data_dir)?;
     // A word for what is something else altogether, before its checksum is called wrong.
     refuse_other_files(file)?;
     archive::verify(file, |bytes| progress(Step::Verifying { bytes }))?;
     let parent = data_dir.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+    fs::create_dir_all(parent).map_err(FileError::on("create", parent))?;
     let workplace = Workplace::beside(&data_dir)?;
     let manifest = extract(file, &workplace)?;
     check(file, &workplace, &manifest).await?;
@@ -47,10 +48,10 @@ pub async fn restore(
     };
     restored.write(&workplace.0)?;
     progress(Step::Placing);
-    sync_all(&workplace.0).map_err(Error::io("write", &data_dir))?;
+    sync_all(&workplace.0).map_err(FileError::on("write", &data_dir))?;
     // Onto an empty directory, too: what is there is replaced, or nothing is.
-    fs::rename(&workplace.0, &data_dir).map_err(Error::io("place", &data_dir))?;
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(Error::io("write", parent))?;
+    fs::rename(&workplace.0, &data_dir).map_err(FileError::on("place", &data_dir))?;
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(FileError::on("write", parent))?;
     Ok(manifest)
 }
 
@@ -66,14 +67,14 @@ fn refuse_content(data_dir: &Path) -> Result<(), Error> {
             Some(_) => Err(Error::NotEmpty { path: data_dir.to_owned() }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(Error::Io { action: "read", path: data_dir.to_owned(), source }),
+        Err(error) => Err(FileError::on("read", data_dir)(error).into()),
     }
 }
 
 fn refuse_other_files(file: &Path) -> Result<(), Error> {
     let mut head = Vec::new();
-    let opened = File::open(file).map_err(Error::io("read", file))?;
-    opened.take(MANIFEST.len() as u64).read_to_end(&mut head).map_err(Error::io("read", file))?;
+    let opened = File::open(file).map_err(FileError::on("read", file))?;
+    opened.take(MANIFEST.len() as u64).read_to_end(&mut head).map_err(FileError::on("read", file))?;
     if head == MANIFEST.as_bytes() { Ok(()) } else { Err(Error::NoBackup { path: file.to_owned() }) }
 }
 
@@ -85,7 +86,10 @@ fn extract(file: &Path, workplace: &Workplace) -> Result<Manifest, Error> {
     archive::entries(file, |name, content| {
         let Some(manifest) = &manifest else {
             let mut text = Vec::new();
-            content.take(MANIFEST_BYTES_AT_MOST).read_to_end(&mut text).map_err(Error::io("read", file))?;
+            content
+                .take(MANIFEST_BYTES_AT_MOST)
+                .read_to_end(&mut text)
+                .map_err(FileError::on("read", file))?;
             let read: Manifest = serde_json::from_slice(&text)
                 .map_err(|error| damaged(format!("its manifest cannot be read: {error}")))?;
             if read.format != FORMAT {
@@ -103,15 +107,15 @@ fn extract(file: &Path, workplace: &Workplace) -> Result<Manifest, Error> {
                 .recursive(true)
                 .mode(0o700)
                 .create(parent)
-                .map_err(Error::io("create", parent))?;
+                .map_err(FileError::on("create", parent))?;
         }
         let mut out = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&to)
-            .map_err(Error::io("write", &to))?;
-        let bytes = io::copy(content, &mut out).map_err(Error::io("write", &to))?;
+            .map_err(FileError::on("write", &to))?;
+        let bytes = io::copy(content, &mut out).map_err(FileError::on("write", &to))?;
         if bytes != entry.bytes {
             return Err(damaged(format!("`{name}` has {bytes} bytes instead of {}", entry.bytes)));
         }
@@ -172,12 +176,12 @@ fn import(workplace: &Workplace, manifest: &Manifest, mut progress: impl FnMut(u
             .recursive(true)
             .mode(0o700)
             .create(&store)
-            .map_err(Error::io("create", &store))?;
+            .map_err(FileError::on("create", &store))?;
         let found = ImageStore::open(&store).and_then(|store| store.import(&reference)).map_err(failed)?;
         if found != image.digest {
             return Err(damaged(format!("it holds image `{found}` instead of `{}`", image.digest)));
         }
-        fs::remove_file(&from).map_err(Error::io("remove", &from))?;
+        fs::remove_file(&from).map_err(FileError::on("remove", &from))?;
     }
     // Empty by now, or never there.
     let _ = fs::remove_dir(workplace.join("images"));

@@ -6,6 +6,7 @@ use super::{
 };
 use super::{Workplace, archive};
 use crate::data_dir::LOG_FILE;
+use crate::file_error::FileError;
 use crate::start::recover::recover;
 use crate::store::sqlite::SqliteStore;
 use ensemble_engine::embedded::image::ImageStore;
@@ -64,8 +65,8 @@ pub async fn write(
     };
     let mut opened = Vec::new();
     for (name, path, image) in content {
-        let open = File::open(&path).map_err(Error::io("read", &path))?;
-        let bytes = open.metadata().map_err(Error::io("read", &path))?.len();
+        let open = File::open(&path).map_err(FileError::on("read", &path))?;
+        let bytes = open.metadata().map_err(FileError::on("read", &path))?.len();
         manifest.files.push(FileEntry { name, bytes, image });
         opened.push((path, open));
     }
@@ -78,7 +79,7 @@ pub async fn write(
 
 /// A path that a rename can go to, whatever the working directory is by then.
 fn absolute(file: &Path) -> Result<PathBuf, Error> {
-    std::path::absolute(file).map_err(Error::io("find", file))
+    Ok(std::path::absolute(file).map_err(FileError::on("find", file))?)
 }
 
 /// The log as it is now, and what it says.
@@ -103,8 +104,8 @@ fn images(data_dir: &Path, state: &State) -> Result<Vec<(ImageEntry, PathBuf)>, 
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for entry in fs::read_dir(&engines).map_err(Error::io("read", &engines))? {
-        let entry = entry.map_err(Error::io("read", &engines))?;
+    for entry in fs::read_dir(&engines).map_err(FileError::on("read", &engines))? {
+        let entry = entry.map_err(FileError::on("read", &engines))?;
         let (engine, store) = (entry.file_name().to_string_lossy().into_owned(), entry.path().join("images"));
         if store.is_dir() {
             let of_engine =
@@ -117,7 +118,7 @@ fn images(data_dir: &Path, state: &State) -> Result<Vec<(ImageEntry, PathBuf)>, 
 
 fn export(store: &Path, digest: &Digest, to: &Path) -> Result<(), Error> {
     let failed = |source| Error::Image { digest: digest.clone(), source };
-    let file = File::create(to).map_err(Error::io("write", to))?;
+    let file = File::create(to).map_err(FileError::on("write", to))?;
     ImageStore::open(store).and_then(|store| store.export(digest, &file)).map_err(failed)
 }
 
@@ -127,19 +128,19 @@ fn assemble(
     content: Vec<(PathBuf, File)>,
     progress: &mut impl FnMut(Step),
 ) -> Result<(), Error> {
-    let mut archive = archive::Writer::create(to).map_err(Error::io("write", to))?;
+    let mut archive = archive::Writer::create(to).map_err(FileError::on("write", to))?;
     let text = serde_json::to_vec_pretty(manifest).expect("names and numbers always serialize");
-    archive.add(MANIFEST, text.len() as u64, text.as_slice()).map_err(Error::io("write", to))?;
+    archive.add(MANIFEST, text.len() as u64, text.as_slice()).map_err(FileError::on("write", to))?;
     for (entry, (path, file)) in manifest.files.iter().zip(content) {
         // Whether reading or writing failed is in the cause; the file that was read says more.
-        archive.add(&entry.name, entry.bytes, file).map_err(Error::io("take along", &path))?;
+        archive.add(&entry.name, entry.bytes, file).map_err(FileError::on("take along", &path))?;
         progress(Step::Writing { bytes: archive.written() });
     }
-    archive.finish().map_err(Error::io("write", to))
+    Ok(archive.finish().map_err(FileError::on("write", to))?)
 }
 
 fn place(made: &Path, file: &Path) -> Result<(), Error> {
-    fs::rename(made, file).map_err(Error::io("write", file))?;
+    fs::rename(made, file).map_err(FileError::on("write", file))?;
     let parent = file.parent().unwrap_or(Path::new("/"));
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(Error::io("write", parent))
+    Ok(File::open(parent).and_then(|parent| parent.sync_all()).map_err(FileError::on("write", parent))?)
 }

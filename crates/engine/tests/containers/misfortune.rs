@@ -86,10 +86,11 @@ async fn a_stranger_with_the_pid_of_a_dead_container_is_left_alone() {
 
 /// Supervisors that were started for a directory.
 fn processes_of(directory: &Path) -> Vec<PathBuf> {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
+    let processes =
+        std::fs::read_dir("/proc").expect("/proc is mounted").flatten().map(|process| process.path());
     let is_for = |process: &PathBuf| {
         let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&words).contains(directory.to_str().unwrap())
+        String::from_utf8_lossy(&words).contains(directory.to_str().expect("the name is plain"))
     };
     processes.filter(is_for).collect()
 }
@@ -101,8 +102,9 @@ impl Stranger {
     /// The next pid is the one after the last that was given away; others may be faster, so it is tried again.
     fn with_pid(pid: i32) -> Self {
         until("a stranger to get the pid", || {
-            std::fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).unwrap();
-            let stranger = Self(Command::new("sleep").arg("600").spawn().unwrap());
+            std::fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string())
+                .expect("root may say which pid was last");
+            let stranger = Self(Command::new("sleep").arg("600").spawn().expect("sleep is there"));
             (i32::try_from(stranger.0.id()) == Ok(pid)).then_some(stranger)
         })
     }
@@ -164,7 +166,7 @@ struct Immutable(PathBuf);
 
 impl Immutable {
     fn make(path: PathBuf) -> Self {
-        std::fs::write(&path, b"").unwrap();
+        std::fs::write(&path, b"").expect("the directory is ours");
         change_attribute("+i", &path);
         Self(path)
     }
@@ -177,7 +179,7 @@ impl Drop for Immutable {
 }
 
 fn change_attribute(change: &str, path: &Path) {
-    assert!(Command::new("chattr").arg(change).arg(path).status().unwrap().success());
+    assert!(Command::new("chattr").arg(change).arg(path).status().expect("chattr is there").success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

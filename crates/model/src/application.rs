@@ -6,15 +6,17 @@ use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+/// Every event about it makes a new one beside those that readers hold, so what seldom changes is shared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Application {
     pub id: AppId,
     pub account: AccountId,
-    pub meta: ApplicationMeta,
-    pub resources: ResourceAttribute,
+    pub meta: Arc<ApplicationMeta>,
+    pub resources: Arc<ResourceAttribute>,
     /// In the order of their creation; never empty.
-    pub versions: Vec<Version>,
+    pub versions: Arc<Vec<Version>>,
     pub stable_version: VersionName,
     pub phase: Phase,
     pub status: StatusDescription,

@@ -108,13 +108,13 @@ pub(crate) fn put_application(state: &mut State, app: &AppId) {
     let application = Application {
         id: app.clone(),
         account: account(),
-        meta: ApplicationMeta {
+        meta: Arc::new(ApplicationMeta {
             name: app.as_str().to_owned(),
             cluster: "default".into(),
             app_type: "Common".into(),
             description: String::new(),
-        },
-        resources: ResourceAttribute {
+        }),
+        resources: Arc::new(ResourceAttribute {
             resource_type: "Instance".into(),
             resource_agent: "Agent".into(),
             instance_spec: SpecName::new("ens.sn1.tiny"),
@@ -127,8 +127,8 @@ pub(crate) fn put_application(state: &mut State, app: &AppId) {
             image_id: None,
             net_security_strategy: None,
             init_config: None,
-        },
-        versions: Vec::new(),
+        }),
+        versions: Arc::default(),
         stable_version: VersionName::new("v1"),
         phase: Phase::Running,
         status: StatusDescription {

@@ -90,9 +90,9 @@ impl State {
         let application = Application {
             id: new.app.clone(),
             account: new.account.clone(),
-            meta: new.meta.clone(),
-            resources: new.resources.clone(),
-            versions: vec![version],
+            meta: Arc::new(new.meta.clone()),
+            resources: Arc::new(new.resources.clone()),
+            versions: Arc::new(vec![version]),
             stable_version: new.version.clone(),
             phase: Phase::Creating,
             status,
@@ -110,7 +110,7 @@ impl State {
     fn pin(&mut self, app: &AppId, version: &VersionName, image: &str, digest: &Digest) {
         let Some(application) = self.applications.get_mut(app) else { return };
         let application = Arc::make_mut(application);
-        if let Some(found) = application.versions.iter_mut().find(|found| found.name == *version) {
+        if let Some(found) = Arc::make_mut(&mut application.versions).iter_mut().find(|found| found.name == *version) {
             found.pins.entry(image.to_owned()).or_insert_with(|| digest.clone());
         }
     }

@@ -28,7 +28,11 @@ pub(super) async fn handle(context: &Context, permit: Permit, request: Request) 
             accepted
         }
     };
-    Ok(Answer::of(&Response { app_id: accepted.app.to_string(), request_id: accepted.operation.to_string() }))
+    Ok({
+        let response =
+            Response { app_id: accepted.app.to_string(), request_id: accepted.operation.to_string() };
+        Answer::accepted(&response, &accepted)
+    })
 }
 
 fn change(

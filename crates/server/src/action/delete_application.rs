@@ -15,5 +15,5 @@ pub(super) async fn handle(context: &Context, permit: Permit, request: Request) 
         if_revision: request.if_revision,
     });
     let accepted = context.submit(permit, change, token).await?;
-    Ok(Answer::of(&Response { request_id: accepted.operation.to_string() }))
+    Ok(Answer::accepted(&Response { request_id: accepted.operation.to_string() }, &accepted))
 }

@@ -52,9 +52,16 @@ pub(crate) type EventStream = Pin<Box<dyn Stream<Item = Result<Bytes, Infallible
 
 /// What an action answers.
 pub(crate) enum Answer {
-    /// The members of the body, RequestId among them.
-    Whole(Value),
+    Whole(Whole),
     Events(EventStream),
+}
+
+/// A body that is complete.
+pub(crate) struct Whole {
+    /// Its members as JSON, RequestId among them. Most answers go out as they are; only XML reads them again.
+    pub(crate) json: Vec<u8>,
+    /// Where it is not that of the call: a repeated ClientToken is answered with the first one.
+    pub(crate) request_id: Option<String>,
 }
 
 /// What all actions share.
@@ -98,8 +105,9 @@ pub(crate) struct Context {
     pub(crate) request_id: String,
     pub(crate) action: &'static Action,
     pub(crate) source: IpAddr,
-    pub(crate) nonce: Nonce,
-    /// As called, defaults filled in; for the history.
+    /// What an accepted write keeps of it.
+    pub(crate) nonce: Option<Nonce>,
+    /// As called, defaults filled in; for the history, so null for a read.
     pub(crate) parameters: Value,
 }
 
@@ -183,9 +191,19 @@ fn read(context: &Context, permit: Result<Permit, Error>, parameters: &Parameter
 }
 
 impl Answer {
+    /// The answer to the call whose RequestId stands in `response`.
     pub(crate) fn of(response: &impl Serialize) -> Self {
-        Self::Whole(serde_json::to_value(response).expect("our answers are text, numbers, lists and objects"))
+        Self::Whole(Whole { json: json(response), request_id: None })
     }
+
+    /// The answer to a write, which was accepted by this call or by an earlier one.
+    pub(crate) fn accepted(response: &impl Serialize, accepted: &Accepted) -> Self {
+        Self::Whole(Whole { json: json(response), request_id: Some(accepted.operation.to_string()) })
+    }
+}
+
+fn json(response: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(response).expect("our answers are text, numbers, lists and objects")
 }
 
 impl Context {
@@ -236,7 +254,7 @@ impl Context {
                 source: self.source.to_string(),
                 parameters: self.parameters.clone(),
                 client_token,
-                nonce: Some(self.nonce.clone()),
+                nonce: self.nonce.clone(),
             },
             seed: random::seed(),
             change,

@@ -29,12 +29,12 @@ pub(super) async fn handle(context: &Context, permit: Permit, request: Request) 
     };
     let token = client_token(context, request.client_token.as_deref());
     if let Some(accepted) = context.answered(&permit, token.as_ref())? {
-        return Ok(Answer::of(&Response { request_id: accepted.operation.to_string() }));
+        return Ok(Answer::accepted(&Response { request_id: accepted.operation.to_string() }, &accepted));
     }
     rescale.selector = selector_items(&context.state(), &permit, &rescale, &request.selector)?;
     let accepted = context.submit(permit.clone(), Change::Rescale(rescale.clone()), token).await;
     let accepted = accepted.map_err(|error| explained(context, &permit, rescale, error))?;
-    Ok(Answer::of(&Response { request_id: accepted.operation.to_string() }))
+    Ok(Answer::accepted(&Response { request_id: accepted.operation.to_string() }, &accepted))
 }
 
 /// The items of a selector whose content has not been looked at. What comes before that content is an unknown

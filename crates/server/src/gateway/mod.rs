@@ -27,6 +27,7 @@ use futures_util::FutureExt;
 use hyper::{HeaderMap, Response, Version};
 use jiff::Timestamp;
 use nonce::{Limits, NonceTable};
+use serde_json::Value;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
@@ -111,7 +112,7 @@ impl Gateway {
         });
         log(&ticket, &outcome);
         let response = match outcome {
-            Ok(Answer::Whole(members)) => respond::whole(&ticket, &members),
+            Ok(Answer::Whole(whole)) => respond::whole(&ticket, whole),
             Ok(Answer::Events(events)) => respond::events(&ticket.request_id, events),
             Err(error) => respond::error(&ticket, &error, &identify::host(&received.headers)),
         };
@@ -142,13 +143,15 @@ impl Gateway {
         verify::spend_nonce(&self.nonces, &claim, now)?;
         let parameters = entry.check(&claim.parameters)?;
         let permit = authorize::authorize(&principal, entry, &ticket.request_id);
+        // What only the history of writes keeps is not made for a read.
+        let is_write = entry.kind == Kind::Write;
         let context = Context {
             services: Arc::clone(&self.services),
             request_id: ticket.request_id.clone(),
             action: entry,
             source: received.peer,
-            nonce: verify::nonce_of(&claim),
-            parameters: parameters.to_value(),
+            nonce: is_write.then(|| verify::nonce_of(&claim)),
+            parameters: if is_write { parameters.to_value() } else { Value::Null },
         };
         // The signed text of a large request is several times its size, and the wait for a durable answer is long.
         drop(claim);

@@ -2,10 +2,10 @@
 //! (gateway.md §4.1 and §6).
 
 use super::Ticket;
-use crate::action::EventStream;
+use crate::action::{EventStream, Whole};
 use axum::body::Body;
 use ensemble_wire::error::Error;
-use ensemble_wire::format;
+use ensemble_wire::format::{self, Format};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
@@ -14,10 +14,16 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-acs-request-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-acs-trace-id");
 
 /// What an action answered. Its own RequestId wins over the ticket's: a repeated ClientToken gets the first one.
-pub(super) fn whole(ticket: &Ticket, members: &Value) -> Response<Body> {
-    let request_id = members.get("RequestId").and_then(Value::as_str).unwrap_or(&ticket.request_id);
-    let root = ticket.action.map_or_else(String::new, |action| format!("{}Response", action.name));
-    let body = format::render(ticket.format, &root, members);
+pub(super) fn whole(ticket: &Ticket, Whole { json, request_id }: Whole) -> Response<Body> {
+    let body = match ticket.format {
+        Format::Json => json,
+        Format::Xml => {
+            let root = ticket.action.map_or_else(String::new, |action| format!("{}Response", action.name));
+            let members: Value = serde_json::from_slice(&json).expect("it was written as JSON");
+            format::render(Format::Xml, &root, &members)
+        }
+    };
+    let request_id = request_id.as_deref().unwrap_or(&ticket.request_id);
     respond(StatusCode::OK, request_id, ticket.format.content_type(), Body::from(body))
 }
 

@@ -3,15 +3,40 @@
 //! Holds no rule about what they mean; an edge node id is never parsed for meaning (`decisions.md` §1.2).
 
 use serde::{Deserialize, Deserializer, Serialize};
+use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+
+/// Texts of ids that were read one by one, each of them once.
+#[derive(Default)]
+pub(crate) struct Texts(HashSet<Arc<str>>);
+
+pub(crate) trait Share {
+    /// Takes the text of an equal id that was seen before, so that both have one.
+    fn share(&mut self, texts: &mut Texts);
+}
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(Arc<str>);
+
+        // Clones are recognised by where their text lies, as `Arc` does for equality: comparing it would fetch it from
+        // memory, and the state's indices compare the same few ids all the time.
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+            }
+        }
 
         impl $name {
             pub fn new(text: impl Into<String>) -> Self {
@@ -20,6 +45,15 @@ macro_rules! text_id {
 
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl Share for $name {
+            fn share(&mut self, texts: &mut Texts) {
+                match texts.0.get(&*self.0) {
+                    Some(known) => self.0 = Arc::clone(known),
+                    None => drop(texts.0.insert(Arc::clone(&self.0))),
+                }
             }
         }
 

@@ -135,7 +135,9 @@ impl RawParameters {
 
     fn without_repetition(self) -> Result<Self, Error> {
         if self.0.len() <= FEW {
-            let repeats = |(at, (name, _)): &(usize, &(String, String))| self.iter().take(*at).any(|(other, _)| other == name);
+            let repeats = |(at, (name, _)): &(usize, &(String, String))| {
+                self.iter().take(*at).any(|(other, _)| other == name)
+            };
             return match self.0.iter().enumerate().find(repeats) {
                 Some((_, (name, _))) => Err(repeated(name)),
                 None => Ok(self),

@@ -124,6 +124,7 @@ impl EmbeddedEngine {
             epoch: config.epoch,
             machine: Arc::clone(&machine),
             at_once,
+            starts: 0,
             observations: config.observations,
             messages: queue,
             watches: Watches::new(messages.clone()),

@@ -1,5 +1,5 @@
-//! What is remembered on disk about containers, and how it gets there: written to a temporary name, synced,
-//! renamed, directory synced, so that a power cut leaves the old record or the new one.
+//! What is remembered on disk about containers, and how it gets there: written to a temporary name and renamed, so
+//! that a crash leaves the old record or the new one; synced before, where it has to outlive a power cut.
 //! Types and their reading and writing only; `reconcile` says what follows from them.
 
 use super::kernel::ProcessIdentity;
@@ -135,23 +135,46 @@ impl Exit {
     }
 }
 
-/// Writes `record` to `path` so that after a crash either the old or the new one is there, whole.
+/// Writes `record` to `path` so that also after a power cut either the old or the new one is there, whole.
 pub fn write<T: Serialize>(path: &Path, record: &T) -> Result<(), Error> {
-    let bytes =
-        serde_json::to_vec(record).map_err(|source| Error::Malformed { path: path.to_owned(), source })?;
-    write_bytes(path, &bytes).map_err(|source| Error::Write { path: path.to_owned(), source })
+    replace(path, record, |file, directory| {
+        file.sync_all()?;
+        Ok(Some(File::open(directory)?))
+    })
 }
 
-fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a record of a process: whole after any crash but a power cut, which the process does not survive either.
+/// What is left of the record then is read as none. A sync would be waited for by every start and every end.
+pub fn write_of_process<T: Serialize>(path: &Path, record: &T) -> Result<(), Error> {
+    replace(path, record, |_, _| Ok(None))
+}
+
+/// `settle` makes the content durable, and returns the directory if that is to be synced after the renaming.
+fn replace<T: Serialize>(
+    path: &Path,
+    record: &T,
+    settle: impl FnOnce(&File, &Path) -> io::Result<Option<File>>,
+) -> Result<(), Error> {
+    let bytes =
+        serde_json::to_vec(record).map_err(|source| Error::Malformed { path: path.to_owned(), source })?;
+    let written = write_bytes(path, &bytes, settle);
+    written.map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
+fn write_bytes(
+    path: &Path,
+    bytes: &[u8],
+    settle: impl FnOnce(&File, &Path) -> io::Result<Option<File>>,
+) -> io::Result<()> {
     let directory = path.parent().ok_or_else(|| io::Error::other("a record has a directory"))?;
     let mut name = path.file_name().ok_or_else(|| io::Error::other("a record has a name"))?.to_owned();
     name.push(".new");
     let temporary = directory.join(name);
     let mut file = File::create(&temporary)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
+    let directory = settle(&file, directory)?;
     std::fs::rename(&temporary, path)?;
-    File::open(directory)?.sync_all()
+    directory.map_or(Ok(()), |directory| directory.sync_all())
 }
 
 /// Reads a record; `None` when there is none.
@@ -184,9 +207,11 @@ mod tests {
         let path = directory.path().join("exit.json");
         let record = exit(End::Killed { signal: 9, cause: KillCause::OutOfMemory });
 
-        write(&path, &record).unwrap();
+        for write in [write::<Exit>, write_of_process::<Exit>] {
+            write(&path, &record).unwrap();
+            assert_eq!(read::<Exit>(&path).unwrap().as_ref(), Some(&record));
+        }
 
-        assert_eq!(read::<Exit>(&path).unwrap(), Some(record));
         assert_eq!(read::<Exit>(&directory.path().join("none")).unwrap(), None);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays");
     }

@@ -110,7 +110,9 @@ impl State {
     fn pin(&mut self, app: &AppId, version: &VersionName, image: &str, digest: &Digest) {
         let Some(application) = self.applications.get_mut(app) else { return };
         let application = Arc::make_mut(application);
-        if let Some(found) = Arc::make_mut(&mut application.versions).iter_mut().find(|found| found.name == *version) {
+        if let Some(found) =
+            Arc::make_mut(&mut application.versions).iter_mut().find(|found| found.name == *version)
+        {
             found.pins.entry(image.to_owned()).or_insert_with(|| digest.clone());
         }
     }

@@ -139,7 +139,7 @@ fn write_exit(directory: &Directory, order: &Order, ended: &Ended) {
         up_ms: ended.up_ms,
     };
     for _ in 0..RECORD_TRIES {
-        if record::write(&directory.exit(), &exit).is_ok() {
+        if record::write_of_process(&directory.exit(), &exit).is_ok() {
             return;
         }
         finish::clean_up(directory, order);

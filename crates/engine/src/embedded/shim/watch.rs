@@ -230,7 +230,7 @@ impl Creation {
         };
         order.group.join_unified(pid).map_err(Error::step("put the container into its v2 group"))?;
         let running = describe(pid, order).map_err(Error::step("describe the container's process"))?;
-        record::write(&directory.running(), &running)?;
+        record::write_of_process(&directory.running(), &running)?;
         self.go.write_all(&[1]).map_err(Error::step("let the container go"))?;
         match self.next_word()? {
             Progress::Started => Ok(running),

@@ -219,7 +219,7 @@ impl Machine {
         };
         let attempt = attempt.number;
         let exit = Exit { attempt, end, at: now.wall, boot_id, at_boot_ms: now.boot_ms, up_ms };
-        record::write(&directory.exit(), &exit)?;
+        record::write_of_process(&directory.exit(), &exit)?;
         remove_directory(&directory.work())
     }
 

@@ -32,6 +32,10 @@ use watch::Watches;
 /// Everything is looked at again this often, as long as nothing is under way: somebody else may have touched it.
 const LOOK_AROUND: Duration = Duration::from_secs(60);
 
+/// Everything else may be under way so many times over: it waits for the disk and for the network's one thread, which
+/// makes many changes in the time of one.
+const STEPS_TO_A_START: usize = 8;
+
 /// The longest sleep; shorter where something is due.
 const IDLE: Duration = Duration::from_secs(3_600);
 
@@ -52,7 +56,10 @@ pub(crate) struct Supervisor {
     pub(crate) name: EngineName,
     pub(crate) epoch: Epoch,
     pub(crate) machine: Arc<Machine>,
+    /// Containers that may start at once: that is the kernel's work, and more of it at once is not quicker.
     pub(crate) at_once: usize,
+    /// How many start.
+    pub(crate) starts: usize,
     pub(crate) observations: mpsc::Sender<Observation>,
     pub(crate) messages: mpsc::Receiver<Message>,
     /// For what actions say while they are under way.
@@ -118,9 +125,12 @@ impl Supervisor {
         let Decision { actions, wake_at_boot_ms, images } = reconcile(wishes, records, facts, now);
         for action in actions {
             // The end of one of those that fill the place wakes the loop.
-            let is_full = match action.subject().is_image() {
-                true => self.fetches.is_full(),
-                false => under_way.len() - self.fetches.len() >= self.at_once,
+            let is_full = if action.subject().is_image() {
+                self.fetches.is_full()
+            } else if matches!(action, Action::Start { .. }) {
+                self.starts >= self.at_once
+            } else {
+                under_way.len() - self.fetches.len() - self.starts >= STEPS_TO_A_START * self.at_once
             };
             if !is_full {
                 self.begin(action, under_way);
@@ -155,6 +165,7 @@ impl Supervisor {
     fn begin(&mut self, action: Action, under_way: &mut JoinSet<Done>) {
         let facts = &mut self.memory.facts;
         facts.busy.insert(action.subject());
+        self.starts += usize::from(matches!(action, Action::Start { .. }));
         let instance = match &action {
             Action::Start { container, .. } => Some(&container.pod.instance),
             Action::Prepare(_)
@@ -230,6 +241,7 @@ impl Supervisor {
     fn account(&mut self, action: &Action, outcome: Result<Learnt, Error>) {
         let subject = action.subject();
         self.memory.facts.busy.remove(&subject);
+        self.starts -= usize::from(matches!(action, Action::Start { .. }));
         self.fetches.remove(&subject);
         if let Action::Fetch { pin, .. } = action {
             self.memory.facts.pulling.remove(pin);

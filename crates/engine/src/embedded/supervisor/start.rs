@@ -46,7 +46,7 @@ impl Start {
         write_plain(&directory.order(), &self.order(machine, &image))?;
         write_plain(&directory.spec(), &spec)?;
         // From here on the attempt counts: without an exit record it was lost.
-        record::write(&directory.attempt(), &self.attempt)?;
+        record::write_of_process(&directory.attempt(), &self.attempt)?;
         spawn(machine, &directory)
     }
 

@@ -55,9 +55,19 @@ impl State {
 
     /// Enters an instance wherever it is looked up; the instance itself is inserted by the caller.
     pub(in crate::state) fn index(&mut self, cell: &CellKey, instance: &Instance) {
+        self.index_by_application(cell, instance);
+        self.index_by_node(instance);
+    }
+
+    /// The half of [`Self::index`] that leads from applications to instances.
+    pub(in crate::state) fn index_by_application(&mut self, cell: &CellKey, instance: &Instance) {
         self.instances_by_app.insert((instance.app.clone(), instance.id.clone()));
-        self.instances_by_node.insert((instance.node.clone(), instance.id.clone()));
         self.cells.entry(cell.clone()).or_default().insert(instance.id.clone());
+    }
+
+    /// The other half; the two touch nothing in common.
+    pub(in crate::state) fn index_by_node(&mut self, instance: &Instance) {
+        self.instances_by_node.insert((instance.node.clone(), instance.id.clone()));
         self.deployments.insert(instance.deployment.clone());
         let used = self.used.entry(instance.node.clone()).or_default();
         *used = used.plus(instance.resources);

@@ -20,7 +20,7 @@ struct Case {
 
 const PLAIN: &str = "exec \"$ENSEMBLE\" doctor --data-dir \"$DIR/data\"";
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 14] = [
     Case {
         lack: "a right",
         before: "",
@@ -120,6 +120,15 @@ const CASES: [Case; 13] = [
         severity: "warning",
         says: "drops what is forwarded",
         mend: "iptables -I FORWARD -s 10.80.0.0/16 -j ACCEPT",
+    },
+    Case {
+        lack: "the certificates of authorities",
+        before: "mount -t tmpfs tmpfs /etc/ssl && unset SSL_CERT_FILE",
+        run: PLAIN,
+        check: "certificates",
+        severity: "warning",
+        says: "no image can be pulled over HTTPS",
+        mend: "apt-get install -y ca-certificates",
     },
     Case {
         lack: "pid numbers",

@@ -2,6 +2,7 @@
 //! `ensemble doctor` and the start of `ensemble serve` (`decisions.md` §6.8). Tries things where a try is the only
 //! proof, in namespaces that end with the thread that made them; must leave nothing behind and change nothing.
 
+mod certificates;
 mod cgroups;
 mod kernel;
 mod network;
@@ -80,6 +81,7 @@ pub fn check(input: &PreflightInput) -> Vec<Finding> {
     findings.extend(kernel::check());
     findings.extend(storage::check(&input.data_dir, are_there));
     findings.extend(network::check(input.pod_network, are_there));
+    findings.push(certificates::check());
     findings
 }
 

@@ -161,6 +161,7 @@ impl Reason {
         Self::ApplicationExists,
         Self::ClientTokenReused,
         Self::EngineUnavailable,
+        Self::RestoreUnconfirmed,
         Self::NotSupported,
     ];
 

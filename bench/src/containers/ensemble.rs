@@ -115,8 +115,9 @@ impl System for Ensemble {
     fn is_gone(&mut self) -> Result<bool> {
         let instances = find(&self.server.data_dir(), "instances");
         let is_empty = |path: &PathBuf| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-        let gone =
-            self.supervisors()?.is_empty() && instances.as_ref().is_some_and(is_empty) && !has_interface()?;
+        let gone = self.supervisors()?.is_empty()
+            && instances.as_ref().is_some_and(is_empty)
+            && !has_interface(&self.server.data_dir())?;
         if gone {
             self.finish()?;
         }
@@ -138,11 +139,14 @@ fn subtree_of(pid: u32) -> Result<String> {
     Ok(subtree.to_owned())
 }
 
-/// A pod's interface carries the pod's name beside its own: `ensemble i-…/web/0`.
-fn has_interface() -> Result<bool> {
+/// Whether a bridge of the server on that data directory has a port. Other servers may be on the machine.
+fn has_interface(data_dir: &Path) -> Result<bool> {
+    let data_dir = data_dir.display().to_string();
     for interface in fs::read_dir("/sys/class/net")? {
-        let alias = fs::read_to_string(interface?.path().join("ifalias")).unwrap_or_default();
-        if alias.starts_with("ensemble i-") {
+        let interface = interface?.path();
+        let alias = fs::read_to_string(interface.join("ifalias")).unwrap_or_default();
+        let is_ours = alias.contains(&data_dir);
+        if is_ours && fs::read_dir(interface.join("brif")).is_ok_and(|mut ports| ports.next().is_some()) {
             return Ok(true);
         }
     }

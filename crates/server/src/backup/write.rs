@@ -9,7 +9,7 @@ use crate::data_dir::LOG_FILE;
 use crate::file_error::FileError;
 use crate::start::recover::recover;
 use crate::store::sqlite::SqliteStore;
-use ensemble_engine::embedded::image::ImageStore;
+use ensemble_engine::embedded::image::{self, ImageStore};
 use ensemble_model::id::Digest;
 use ensemble_model::state::State;
 use jiff::Timestamp;
@@ -46,14 +46,7 @@ pub async fn write(
     for extra in extras {
         content.push((format!("{FOR_PEOPLE}/{}", extra.name), extra.path.clone(), None));
     }
-    let wanted = images(data_dir, &state)?;
-    let of = wanted.len();
-    for (number, (image, store)) in (1..).zip(wanted) {
-        progress(Step::Image { number, of });
-        let path = workplace.join(&format!("{number}.oci"));
-        export(&store, &image.digest, &path)?;
-        content.push((format!("images/{number}.oci"), path, Some(image)));
-    }
+    content.extend(export_images(data_dir, &state, &workplace, &mut progress)?);
     let mut manifest = Manifest {
         format: FORMAT,
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -95,25 +88,66 @@ async fn copy_log(data_dir: &Path, to: &Path) -> Result<(State, Timestamp), Erro
     Ok((recovered.map_err(|error| Error::Log(Box::new(error)))?.state, taken_at))
 }
 
-/// The images of applications that came from files, with the store of each engine that has them.
-fn images(data_dir: &Path, state: &State) -> Result<Vec<(ImageEntry, PathBuf)>, Error> {
+/// What becomes an entry: its name, where it lies, and the image that it is.
+type Content = (String, PathBuf, Option<ImageEntry>);
+
+/// The images of applications that came from files, out of the store of each engine that has them. An engine that was
+/// added after they were read has none; one that no engine has is missed.
+fn export_images(
+    data_dir: &Path,
+    state: &State,
+    workplace: &Workplace,
+    progress: &mut impl FnMut(Step),
+) -> Result<Vec<Content>, Error> {
     let digests: BTreeSet<&Digest> =
         state.pins().filter(|(image, _)| image.starts_with(FROM_A_FILE)).map(|(_, digest)| digest).collect();
-    let engines = data_dir.join("engine");
-    if digests.is_empty() || !engines.is_dir() {
+    if digests.is_empty() {
         return Ok(Vec::new());
     }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(&engines).map_err(FileError::on("read", &engines))? {
-        let entry = entry.map_err(FileError::on("read", &engines))?;
-        let (engine, store) = (entry.file_name().to_string_lossy().into_owned(), entry.path().join("images"));
-        if store.is_dir() {
-            let of_engine =
-                |digest: &&Digest| ImageEntry { engine: engine.clone(), digest: (*digest).clone() };
-            found.extend(digests.iter().map(of_engine).map(|image| (image, store.clone())));
+    let stores = image_stores(data_dir)?;
+    let of = digests.len() * stores.len();
+    let mut content: Vec<Content> = Vec::new();
+    let mut number = 0;
+    for digest in digests {
+        let mut missing = None;
+        let before = content.len();
+        for (engine, store) in &stores {
+            number += 1;
+            progress(Step::Image { number, of });
+            let path = workplace.join(&format!("{number}.oci"));
+            match export(store, digest, &path) {
+                Ok(()) => {
+                    let image = ImageEntry { engine: engine.clone(), digest: digest.clone() };
+                    content.push((format!("images/{number}.oci"), path, Some(image)));
+                }
+                Err(error @ Error::Image { source: image::Error::NotInStore { .. }, .. }) => {
+                    missing = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(missing) = missing.filter(|_| content.len() == before) {
+            return Err(missing);
         }
     }
-    Ok(found)
+    Ok(content)
+}
+
+/// The engines of this directory that have a store of images, by name.
+fn image_stores(data_dir: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
+    let engines = data_dir.join("engine");
+    if !engines.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut stores = Vec::new();
+    for entry in fs::read_dir(&engines).map_err(FileError::on("read", &engines))? {
+        let entry = entry.map_err(FileError::on("read", &engines))?;
+        let store = entry.path().join("images");
+        if store.is_dir() {
+            stores.push((entry.file_name().to_string_lossy().into_owned(), store));
+        }
+    }
+    Ok(stores)
 }
 
 fn export(store: &Path, digest: &Digest, to: &Path) -> Result<(), Error> {

@@ -57,6 +57,14 @@ impl Writer {
         put(&mut self.out, name, size, content)
     }
 
+    /// The same under a name that [`Self::add`] refuses: what somebody else may have written.
+    #[cfg(test)]
+    pub(super) fn add_raw(&mut self, name: &[u8], content: &[u8]) -> io::Result<()> {
+        let mut header = Header::new_ustar();
+        header.as_ustar_mut().expect("it was made so").name[..name.len()].copy_from_slice(name);
+        put_behind(&mut self.out, header, content.len() as u64, content)
+    }
+
     pub(super) fn written(&self) -> u64 {
         self.out.written
     }
@@ -73,6 +81,11 @@ impl Writer {
 fn put(out: &mut impl Write, name: &str, size: u64, content: impl Read) -> io::Result<()> {
     let mut header = Header::new_ustar();
     header.set_path(name)?;
+    put_behind(out, header, size, content)
+}
+
+/// Completes a header that has its name, and writes it with its content.
+fn put_behind(out: &mut impl Write, mut header: Header, size: u64, content: impl Read) -> io::Result<()> {
     header.set_entry_type(EntryType::Regular);
     header.set_mode(0o600);
     header.set_size(size);
@@ -87,11 +100,11 @@ fn put(out: &mut impl Write, name: &str, size: u64, content: impl Read) -> io::R
     Ok(())
 }
 
-/// Reads all of it and holds it against its checksum; tells how far it is.
-pub(super) fn verify(path: &Path, mut progress: impl FnMut(u64)) -> Result<(), Error> {
+/// Reads all of `file`, from where it stands, and holds it against its checksum; tells how far it is. `path` is for the
+/// message.
+pub(super) fn verify(path: &Path, mut file: &File, mut progress: impl FnMut(u64)) -> Result<(), Error> {
     let read = FileError::on("read", path);
     let damaged = |what: &str| Error::Damaged { path: path.to_owned(), what: what.to_owned() };
-    let mut file = File::open(path).map_err(read)?;
     let length = file.metadata().map_err(read)?.len();
     let body = length.checked_sub(TAIL_BYTES).ok_or_else(|| damaged("it is too short"))?;
     let mut context = digest::Context::new(&digest::SHA256);
@@ -113,13 +126,15 @@ pub(super) fn verify(path: &Path, mut progress: impl FnMut(u64)) -> Result<(), E
     Ok(())
 }
 
-/// The entries in their order, the checksum's left out. Only after [`verify`].
+/// The entries in their order, the checksum's left out. Only after [`verify`], of the same open file put back to its
+/// start: what lies at `path` may be another by then.
 pub(super) fn entries(
     path: &Path,
+    file: &File,
     mut each: impl FnMut(&str, &mut dyn Read) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let read = FileError::on("read", path);
-    let mut archive = tar::Archive::new(File::open(path).map_err(read)?);
+    let mut archive = tar::Archive::new(file);
     for entry in archive.entries().map_err(read)? {
         let mut entry = entry.map_err(read)?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();

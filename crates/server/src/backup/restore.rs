@@ -10,7 +10,7 @@ use crate::store::sqlite::SqliteStore;
 use ensemble_engine::embedded::image::ImageStore;
 use jiff::Timestamp;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -30,12 +30,16 @@ pub async fn restore(
     let data_dir = std::path::absolute(data_dir).map_err(FileError::on("find", data_dir))?;
     refuse_content(&data_dir)?;
     // A word for what is something else altogether, before its checksum is called wrong.
-    refuse_other_files(file)?;
-    archive::verify(file, |bytes| progress(Step::Verifying { bytes }))?;
+    // Opened once: what is extracted is what was verified, whatever is put at its path meanwhile.
+    let mut opened = File::open(file).map_err(FileError::on("read", file))?;
+    refuse_other_files(file, &opened)?;
+    opened.rewind().map_err(FileError::on("read", file))?;
+    archive::verify(file, &opened, |bytes| progress(Step::Verifying { bytes }))?;
+    opened.rewind().map_err(FileError::on("read", file))?;
     let parent = data_dir.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(FileError::on("create", parent))?;
     let workplace = Workplace::beside(&data_dir)?;
-    let manifest = extract(file, &workplace)?;
+    let manifest = extract(file, &opened, &workplace)?;
     check(file, &workplace, &manifest).await?;
     let of = manifest.files.iter().filter(|entry| entry.image.is_some()).count();
     import(&workplace, &manifest, |number| progress(Step::Image { number, of }))?;
@@ -71,19 +75,18 @@ fn refuse_content(data_dir: &Path) -> Result<(), Error> {
     }
 }
 
-fn refuse_other_files(file: &Path) -> Result<(), Error> {
+fn refuse_other_files(file: &Path, opened: &File) -> Result<(), Error> {
     let mut head = Vec::new();
-    let opened = File::open(file).map_err(FileError::on("read", file))?;
     opened.take(MANIFEST.len() as u64).read_to_end(&mut head).map_err(FileError::on("read", file))?;
     if head == MANIFEST.as_bytes() { Ok(()) } else { Err(Error::NoBackup { path: file.to_owned() }) }
 }
 
 /// Puts each file where it belongs; what the manifest does not name is not taken.
-fn extract(file: &Path, workplace: &Workplace) -> Result<Manifest, Error> {
+fn extract(file: &Path, opened: &File, workplace: &Workplace) -> Result<Manifest, Error> {
     let damaged = |what: String| Error::Damaged { path: file.to_owned(), what };
     let mut manifest: Option<Manifest> = None;
     let mut left = Vec::new();
-    archive::entries(file, |name, content| {
+    archive::entries(file, opened, |name, content| {
         let Some(manifest) = &manifest else {
             let mut text = Vec::new();
             content
@@ -115,7 +118,9 @@ fn extract(file: &Path, workplace: &Workplace) -> Result<Manifest, Error> {
             .mode(0o600)
             .open(&to)
             .map_err(FileError::on("write", &to))?;
-        let bytes = io::copy(content, &mut out).map_err(FileError::on("write", &to))?;
+        // One more than was promised tells a longer one.
+        let mut content = content.take(entry.bytes.saturating_add(1));
+        let bytes = io::copy(&mut content, &mut out).map_err(FileError::on("write", &to))?;
         if bytes != entry.bytes {
             return Err(damaged(format!("`{name}` has {bytes} bytes instead of {}", entry.bytes)));
         }
@@ -188,13 +193,15 @@ fn import(workplace: &Workplace, manifest: &Manifest, mut progress: impl FnMut(u
     Ok(())
 }
 
-/// Makes what was extracted durable: the log and its neighbours. Images sync themselves.
+/// Makes what was extracted durable: every file and every directory. Once more for images, which synced themselves, but
+/// not the directories that they lie in.
 fn sync_all(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        if entry.file_type()?.is_file() {
+        let kind = entry.file_type()?;
+        if kind.is_file() {
             File::open(entry.path())?.sync_all()?;
-        } else if entry.file_name() == FOR_PEOPLE {
+        } else if kind.is_dir() {
             sync_all(&entry.path())?;
         }
     }

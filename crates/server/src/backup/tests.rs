@@ -158,34 +158,56 @@ async fn a_backup_of_another_format_is_refused_by_its_number() {
     drop(file);
 }
 
+/// A backup with one entry, and a manifest that says how long it is.
+fn crafted(parent: &TempDir, name: &str, bytes: u64, content: &[u8]) -> PathBuf {
+    let file = parent.path().join("crafted.backup");
+    let manifest = Manifest {
+        format: FORMAT,
+        program: "0".into(),
+        taken_at: Timestamp::now(),
+        sequence: 0,
+        applications: 0,
+        instances: 0,
+        files: vec![FileEntry { name: name.into(), bytes, image: None }],
+    };
+    let text = serde_json::to_vec(&manifest).unwrap();
+    let mut archive = archive::Writer::create(&file).unwrap();
+    archive.add(MANIFEST, text.len() as u64, text.as_slice()).unwrap();
+    archive.add_raw(name.as_bytes(), content).unwrap();
+    archive.finish().unwrap();
+    file
+}
+
 #[tokio::test]
 async fn a_backup_never_reaches_outside_of_its_directory() {
-    for name in
-        ["../escape", "/tmp/escape", "restored/../../escape", "restored/a/b", "engine/x", "restored/.x"]
-    {
+    for name in [
+        "../escape",
+        "/tmp/escape",
+        "..",
+        "restored/../../escape",
+        "restored/..",
+        "images//tmp/escape",
+        "restored/a/b",
+        "engine/x",
+        "restored/.x",
+        "",
+    ] {
         let parent = tempfile::tempdir().unwrap();
-        let file = parent.path().join("crafted.backup");
-        let manifest = Manifest {
-            format: FORMAT,
-            program: "0".into(),
-            taken_at: Timestamp::now(),
-            sequence: 0,
-            applications: 0,
-            instances: 0,
-            files: vec![FileEntry { name: name.into(), bytes: 1, image: None }],
-        };
-        let text = serde_json::to_vec(&manifest).unwrap();
-        let mut archive = archive::Writer::create(&file).unwrap();
-        archive.add(MANIFEST, text.len() as u64, text.as_slice()).unwrap();
-        // The writer refuses some of these names itself.
-        if archive.add(name, 1, &b"x"[..]).is_err() {
-            continue;
-        }
-        archive.finish().unwrap();
+        let file = crafted(&parent, name, 1, b"x");
 
         let error = restore(&file, &parent.path().join("new"), |_| {}).await.unwrap_err();
 
-        assert!(matches!(error, Error::Damaged { .. }), "{name}: {error}");
+        assert!(error.to_string().contains("is no name of ours"), "{name}: {error}");
         assert_eq!(names(parent.path()), ["crafted.backup"], "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_entry_that_is_longer_than_promised_is_not_read_to_its_end() {
+    let parent = tempfile::tempdir().unwrap();
+    let file = crafted(&parent, LOG, 1, &[0; 100_000]);
+
+    let error = restore(&file, &parent.path().join("new"), |_| {}).await.unwrap_err();
+
+    assert!(error.to_string().contains("has 2 bytes instead of 1"), "{error}");
 }

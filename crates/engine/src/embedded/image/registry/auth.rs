@@ -10,7 +10,7 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
 use super::credentials::{self, Credentials};
-use super::{DOCUMENT_WITHIN, Error, Registry, body, is_this_machine};
+use super::{DOCUMENT_WITHIN, Error, Registry, body};
 use crate::embedded::image::reference::RegistryReference;
 
 /// Longest answer of a token server.
@@ -24,7 +24,14 @@ const TOKENS_AT_MOST: usize = 1_000;
 
 /// What worked last, by registry and repository.
 #[derive(Default)]
-pub(super) struct Tokens(Mutex<HashMap<(String, String), Token>>);
+pub(super) struct Tokens(Mutex<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    tokens: HashMap<(String, String), Token>,
+    /// Counts how often all were forgotten: what was asked for before that is not remembered after it.
+    generation: u64,
+}
 
 struct Token {
     header: String,
@@ -53,7 +60,8 @@ impl Registry {
         headers: &HeaderMap,
     ) -> Result<Option<String>, Error> {
         let key = (image.registry().to_owned(), image.repository().to_owned());
-        self.tokens.lock().remove(&key);
+        // Before the settings are looked at: those change first, and then all is forgotten.
+        let generation = self.tokens.begin(&key);
         let settings = self.settings();
         let path = settings.credentials.get(image.registry());
         let credentials = path.map(|path| credentials::read(image.registry(), path)).transpose()?;
@@ -71,11 +79,7 @@ impl Registry {
             (Some(Challenge::Basic), Some(credentials)) => (credentials.basic(), TOKEN_LIFE_AT_MOST),
             (Some(Challenge::Basic), None) | (None, _) => return Ok(None),
         };
-        let mut tokens = self.tokens.lock();
-        if tokens.len() >= TOKENS_AT_MOST {
-            tokens.clear();
-        }
-        tokens.insert(key, Token { header: header.clone(), until: Instant::now() + life });
+        self.tokens.remember(key, Token { header: header.clone(), until: Instant::now() + life }, generation);
         Ok(Some(header))
     }
 
@@ -93,12 +97,11 @@ impl Registry {
                 url.query_pairs_mut().append_pair(name, value);
             }
         }
-        let host = url.host_str().unwrap_or_default();
-        let may_be_plain = is_this_machine(host) || self.scheme(image) == "http";
-        if !(url.scheme() == "https" || (url.scheme() == "http" && may_be_plain)) {
+        // A registry behind TLS must not choose who listens in, nor make us ask around on this machine.
+        if !(url.scheme() == "https" || (url.scheme() == "http" && self.scheme(image) == "http")) {
             return Err(protocol("its token server is not behind TLS"));
         }
-        let mut request = self.client(image)?.get(url).timeout(DOCUMENT_WITHIN);
+        let mut request = self.client(image, &url)?.get(url).timeout(DOCUMENT_WITHIN);
         if let Some(credentials) = credentials {
             request = request.header(AUTHORIZATION, credentials.basic());
         }
@@ -124,17 +127,38 @@ impl Registry {
 impl Tokens {
     /// Forgets all of them.
     pub(super) fn forget(&self) {
-        self.lock().clear();
+        let mut remembered = self.lock();
+        remembered.generation += 1;
+        remembered.tokens.clear();
+    }
+
+    /// Forgets one that was not accepted; says what to remember the next with.
+    fn begin(&self, key: &(String, String)) -> u64 {
+        let mut remembered = self.lock();
+        remembered.tokens.remove(key);
+        remembered.generation
+    }
+
+    fn remember(&self, key: (String, String), token: Token, generation: u64) {
+        let mut remembered = self.lock();
+        if remembered.generation != generation {
+            return;
+        }
+        if remembered.tokens.len() >= TOKENS_AT_MOST {
+            remembered.tokens.clear();
+        }
+        remembered.tokens.insert(key, token);
     }
 
     /// What worked for this repository before.
     pub(super) fn known(&self, image: &RegistryReference) -> Option<String> {
         let key = (image.registry().to_owned(), image.repository().to_owned());
-        let tokens = self.lock();
-        tokens.get(&key).filter(|token| token.until > Instant::now()).map(|token| token.header.clone())
+        let remembered = self.lock();
+        let token = remembered.tokens.get(&key);
+        token.filter(|token| token.until > Instant::now()).map(|token| token.header.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Token>> {
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -209,6 +233,22 @@ fn quoted_value(text: &str) -> (String, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_of_credentials_that_changed_meanwhile_is_not_remembered() {
+        let tokens = Tokens::default();
+        let key = || ("registry.lan".to_owned(), "edge/web".to_owned());
+        let token = || Token { header: "Bearer t".into(), until: Instant::now() + TOKEN_LIFE };
+
+        let before = tokens.begin(&key());
+        tokens.forget();
+        tokens.remember(key(), token(), before);
+        assert!(tokens.lock().tokens.is_empty());
+
+        let after = tokens.begin(&key());
+        tokens.remember(key(), token(), after);
+        assert_eq!(tokens.lock().tokens.len(), 1);
+    }
 
     #[test]
     fn challenges_are_read_in_every_form_that_registries_send() {

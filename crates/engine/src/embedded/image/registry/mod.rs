@@ -13,9 +13,9 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use ensemble_model::id::Digest;
-use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RANGE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RANGE};
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 
 use super::manifest::{self, DOCUMENT_LIMIT};
 use super::reference::RegistryReference;
@@ -44,6 +44,8 @@ pub(super) struct Registry {
     settings: RwLock<Arc<RegistrySettings>>,
     /// Made at the first pull: a machine without any certificates must still start.
     outside: OnceLock<Client>,
+    /// For what is listed as plain.
+    plain: OnceLock<Client>,
     /// For this machine, past any proxy.
     inside: OnceLock<Client>,
     tokens: Tokens,
@@ -83,6 +85,7 @@ impl Registry {
         Self {
             settings: RwLock::new(Arc::new(settings)),
             outside: OnceLock::new(),
+            plain: OnceLock::new(),
             inside: OnceLock::new(),
             tokens: Tokens::default(),
         }
@@ -157,47 +160,67 @@ impl Registry {
     async fn send(&self, image: &RegistryReference, request: RequestBuilder) -> Result<Response, Error> {
         let again = request.try_clone().expect("our requests have no body");
         let request = match self.tokens.known(image) {
-            Some(authorization) => request.header(reqwest::header::AUTHORIZATION, authorization),
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
             None => request,
         };
-        let response = request.send().await.map_err(|error| Error::of(image.registry(), error))?;
+        let (client, request) = request.build_split();
+        let request = request.map_err(|error| Error::of(image.registry(), error))?;
+        let home = request.url().origin();
+        let response = client.execute(request).await.map_err(|error| Error::of(image.registry(), error))?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
+        }
+        // Whoever answers a redirect would otherwise choose the server that is sent the operator's credentials.
+        if response.url().origin() != home {
+            return Err(Error::Protocol {
+                registry: image.registry().to_owned(),
+                reason: "a place that it redirects to asks who we are",
+            });
         }
         let challenges = response.headers().clone();
         drop(response);
         let Some(authorization) = self.authorize(image, &challenges).await? else {
             return Err(self.refusal(image, StatusCode::UNAUTHORIZED));
         };
-        let again = again.header(reqwest::header::AUTHORIZATION, authorization);
+        let again = again.header(AUTHORIZATION, authorization);
         again.send().await.map_err(|error| Error::of(image.registry(), error))
     }
 
     fn get(&self, image: &RegistryReference, path: &str) -> Result<RequestBuilder, Error> {
         let scheme = self.scheme(image);
         let url = format!("{scheme}://{}/v2/{}/{path}", image.address(), image.repository());
-        Ok(self.client(image)?.get(url))
+        let url = Url::parse(&url).map_err(|_| Error::Protocol {
+            registry: image.registry().to_owned(),
+            reason: "its name makes no sound address",
+        })?;
+        Ok(self.client(image, &url)?.get(url))
     }
 
     fn scheme(&self, image: &RegistryReference) -> &'static str {
         if self.settings().speaks_plainly(image.registry()) { "http" } else { "https" }
     }
 
-    fn client(&self, image: &RegistryReference) -> Result<&Client, Error> {
-        let is_inside = is_this_machine(image.registry());
-        let place = if is_inside { &self.inside } else { &self.outside };
+    /// The client for an address; where there is no TLS, a machine without certificates will do.
+    fn client(&self, image: &RegistryReference, url: &Url) -> Result<&Client, Error> {
+        let is_inside = is_this_machine(url.host_str().unwrap_or_default());
+        let is_plain = url.scheme() == "http";
+        let place = match (is_inside, is_plain) {
+            (true, _) => &self.inside,
+            (false, true) => &self.plain,
+            (false, false) => &self.outside,
+        };
         if let Some(client) = place.get() {
             return Ok(client);
         }
         // Fails only when a provider is installed already, and then there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = Client::builder()
-            .user_agent(concat!("ensemble/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_WITHIN)
-            .read_timeout(SILENCE_AT_MOST)
-            .redirect(Policy::custom(redirect));
-        let builder = if is_inside { builder.no_proxy() } else { builder };
-        let client = builder.build().map_err(|error| Error::of(image.registry(), error))?;
+        let builder = || if is_inside { client_builder().no_proxy() } else { client_builder() };
+        let client = match builder().build() {
+            // A redirect may lead to TLS, so certificates are left out only where there are none.
+            Err(_) if is_inside || is_plain => builder().tls_certs_only([]).build(),
+            built => built,
+        };
+        let client = client.map_err(|error| Error::of(image.registry(), error))?;
         Ok(place.get_or_init(|| client))
     }
 
@@ -215,6 +238,14 @@ impl Registry {
             status => Error::Status { registry, status: status.as_u16() },
         }
     }
+}
+
+fn client_builder() -> ClientBuilder {
+    Client::builder()
+        .user_agent(concat!("ensemble/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_WITHIN)
+        .read_timeout(SILENCE_AT_MOST)
+        .redirect(Policy::custom(redirect))
 }
 
 /// Credentials never leave the registry's own host: the client drops them from a redirect elsewhere. Nothing is
@@ -252,7 +283,10 @@ fn suffix(version: &str) -> String {
 
 /// Whether `HOST[:PORT]` is this machine by its very name: nobody can listen in between.
 fn is_this_machine(registry: &str) -> bool {
-    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
+    let host = match registry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _port)) => address,
+        None => registry.rsplit_once(':').map_or(registry, |(host, _)| host),
+    };
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
@@ -269,6 +303,9 @@ mod tests {
             ("127.8.9.10", true),
             ("localhost:5000", true),
             ("localhost", true),
+            ("[::1]:5000", true),
+            ("[::1]", true),
+            ("[2001:db8::1]:5000", false),
             ("registry.lan:5000", true),
             ("registry.lan", false),
             ("registry.lan:5001", false),

@@ -524,6 +524,37 @@ async fn credentials_are_not_sent_where_a_registry_redirects_to() {
 }
 
 #[tokio::test]
+async fn where_a_registry_redirects_to_cannot_ask_for_its_credentials() {
+    let layout = web();
+    let thief = FakeRegistry::with(&layout, |_, _| Answer::of(200, r#"{"token":"t0ken"}"#)).await;
+    let realm = format!("Bearer realm=\"http://{}/token\"", thief.address);
+    let elsewhere = FakeRegistry::with(&layout, move |_, _| {
+        Answer::of(401, "").header("WWW-Authenticate", realm.clone())
+    })
+    .await;
+    let target = elsewhere.address.clone();
+    let registry = FakeRegistry::with(&layout, move |asked, answer| match asked.path.contains("/blobs/") {
+        true => Answer::of(307, "").header("Location", format!("http://{target}{}", asked.path)),
+        false => answer,
+    })
+    .await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.toml");
+    std::fs::write(&path, "username = \"edge\"\npassword = \"s3cret\"\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let settings = RegistrySettings {
+        credentials: BTreeMap::from([(registry.address.clone(), path)]),
+        ..RegistrySettings::default()
+    };
+
+    let error = Bench::with(settings).pull(&registry.image()).await.unwrap_err();
+
+    assert!(matches!(&error, Error::Registry(RegistryError::Protocol { .. })), "{error}");
+    assert!(!elsewhere.asked().is_empty());
+    assert!(thief.asked().is_empty(), "{:?}", thief.asked());
+}
+
+#[tokio::test]
 async fn a_fetch_says_when_it_begins_and_what_is_there_needs_nobody() {
     if !is_root_or_skipped("a_fetch_says_when_it_begins_and_what_is_there_needs_nobody") {
         return;

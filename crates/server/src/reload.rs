@@ -6,7 +6,7 @@ use crate::causes::chain;
 use crate::configuration::keys::TakesEffect;
 use crate::configuration::settings::Settings;
 use crate::configuration::{self, Effective, Given, Sources};
-use crate::gateway::listen::Terms;
+use crate::gateway::listen::{Phase, Terms};
 use crate::logging::LogLevel;
 use crate::metrics::Reloaded;
 use crate::notify::Notifier;
@@ -65,7 +65,7 @@ struct Prepared {
 impl Reloader {
     /// Reloads each time it is asked to, until nobody can ask any more.
     pub(crate) async fn run(mut self, mut requests: mpsc::Receiver<()>) {
-        while requests.recv().await.is_some() {
+        while requests.recv().await.is_some() && !self.is_stopping() {
             self.notifier.reloading();
             let outcome = self.reload().await;
             let (reloaded, status) = match outcome {
@@ -76,8 +76,15 @@ impl Reloader {
                 }
             };
             self.services.metrics.reloaded(reloaded);
-            self.notifier.ready(status);
+            // A manager that hears it behind STOPPING=1 would wait for a server that is going.
+            if !self.is_stopping() {
+                self.notifier.ready(status);
+            }
         }
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.services.phase.borrow() >= Phase::Draining
     }
 
     async fn reload(&mut self) -> Result<(), Refused> {

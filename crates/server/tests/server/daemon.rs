@@ -357,9 +357,8 @@ async fn a_mistake_in_the_file_keeps_all_of_the_old_configuration() {
 
 #[tokio::test]
 async fn a_kept_connection_waits_longer_for_its_next_request_than_for_the_rest_of_one() {
-    let configured = Configured::new(
-        "engine = \"simulated\"\n[limits]\nheaders_within = \"400ms\"\nidle_within = \"20s\"\n",
-    );
+    let configured =
+        Configured::new("engine = \"simulated\"\n[limits]\nheaders_within = \"2s\"\nidle_within = \"20s\"\n");
     let server = configured.start().await;
     let kept = b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n";
 
@@ -367,7 +366,7 @@ async fn a_kept_connection_waits_longer_for_its_next_request_than_for_the_rest_o
     connection.until("ok\n").await;
     connection.take();
     // Well beyond what a head may take.
-    time::sleep(Duration::from_millis(1_000)).await;
+    time::sleep(Duration::from_millis(2_500)).await;
     connection.send(kept).await;
     connection.until("ok\n").await;
     connection.take();
@@ -398,6 +397,15 @@ async fn https_is_served_with_the_files_of_the_configuration_and_new_ones_after_
 
     configured.write("chain.pem", include_str!("tls/second.pem"));
     server.reload().await;
+    let refused = async {
+        let refused_once = format!("{REFUSED} 1");
+        let metrics = get("/metrics");
+        let asked = || crate::harness::over_tls(server.address, include_str!("tls/first.pem"), &metrics);
+        while !asked().await.unwrap().lines().any(|line| line == refused_once) {
+            tokio::task::yield_now().await;
+        }
+    };
+    time::timeout(AT_MOST, refused).await.expect("the reload is refused");
     let kept = crate::harness::over_tls(server.address, include_str!("tls/first.pem"), &get("/livez")).await;
     assert!(kept.is_ok(), "a key of another certificate keeps the old pair: {kept:?}");
     configured.write("key.pem", include_str!("tls/second.key"));

@@ -1,5 +1,5 @@
-//! Puts a fleet in force, at start or while everything runs. One that lacks a node which still carries instances is refused, saying which
-//! (`decisions.md` §1.2); capacity below what is used only stops new placements.
+//! Puts a fleet in force, at start or while everything runs. One that lacks a node which still carries instances is
+//! refused, saying which (`decisions.md` §1.2); capacity below what is used only stops new placements.
 
 use super::draft::Draft;
 use crate::event::Event;

@@ -11,7 +11,7 @@ use crate::server::{Engine, Fleet, Programs, Server};
 use crate::signing::Signer;
 use crate::site::{Group, Site};
 use crate::statistics::{median, percentile};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -144,7 +144,7 @@ impl Samples {
             || load::run(&client.address, plan(GOOD_CONNECTIONS), &mut reads()),
             || load::run(&client.address, plan(others), &mut Hostile::new(client, &applications[0])),
         )?;
-        self.beside_good.refused += bad.latencies_us.len() as u64;
+        ensure!(bad.latencies_us.is_empty(), "{} bad requests were accepted", bad.latencies_us.len());
         self.bad_rates.push(bad.not_as_wanted as f64 / bad.elapsed.as_secs_f64());
         self.beside_bad.take(good);
         Ok(())

@@ -18,7 +18,7 @@ pub fn containers_can_run() -> bool {
     let is_root = machine::effective_user_id() == 0;
     if !is_root {
         let thread = std::thread::current();
-        println!("SKIPPED {}: containers need root", thread.name().unwrap_or("a container test"));
+        println!("SKIPPED {}: containers need root", thread.name().unwrap_or("container_test"));
     }
     is_root
 }

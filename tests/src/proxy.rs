@@ -2,12 +2,14 @@
 //! answer: what a bad network does. One connection a request.
 
 use anyhow::{Context, Result};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
+const BACKLOG: u32 = 128;
 const HEAD_BYTES_AT_MOST: usize = 64 << 10;
 
 /// One request that passed.
@@ -38,22 +40,41 @@ pub struct Proxy {
     serving: JoinHandle<()>,
 }
 
+/// An address that is taken, so that nobody else gets it, and where connections are refused until somebody serves there.
+pub struct Place {
+    /// `127.0.0.1:PORT`.
+    pub address: String,
+    socket: TcpSocket,
+}
+
+impl Place {
+    /// # Errors
+    /// When no port is free.
+    pub fn take() -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        Ok(Self { address: socket.local_addr()?.to_string(), socket })
+    }
+
+    /// Stands there before the registry at `upstream`.
+    ///
+    /// # Errors
+    /// When the kernel does not listen.
+    pub fn open(self, upstream: &str, trouble: Trouble) -> Result<Proxy> {
+        Ok(Proxy::serve(self.socket.listen(BACKLOG)?, self.address, upstream, trouble))
+    }
+}
+
 impl Proxy {
     /// Stands before the registry at `upstream`.
     ///
     /// # Errors
     /// When no port is free.
-    pub async fn start(upstream: &str, trouble: Trouble) -> Result<Self> {
-        Self::start_at("127.0.0.1:0", upstream, trouble).await
+    pub fn start(upstream: &str, trouble: Trouble) -> Result<Self> {
+        Place::take()?.open(upstream, trouble)
     }
 
-    /// The same at an address that was chosen before.
-    ///
-    /// # Errors
-    /// When somebody else took it.
-    pub async fn start_at(address: &str, upstream: &str, trouble: Trouble) -> Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?.to_string();
+    fn serve(listener: TcpListener, address: String, upstream: &str, trouble: Trouble) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let passage = Arc::new(Passage {
             upstream: upstream.to_owned(),
@@ -68,7 +89,7 @@ impl Proxy {
                 tokio::spawn(async move { passage.pass(client).await });
             }
         });
-        Ok(Self { address, seen, serving })
+        Self { address, seen, serving }
     }
 
     /// What passed so far.

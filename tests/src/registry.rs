@@ -42,7 +42,7 @@ pub fn is_installed() -> bool {
     let is_installed = found.is_ok_and(|status| status.success());
     if !is_installed {
         let thread = std::thread::current();
-        let name = thread.name().unwrap_or("a registry test");
+        let name = thread.name().unwrap_or("registry_test");
         println!("SKIPPED {name}: `docker-registry` is not installed; scripts/setup-debian does it");
     }
     is_installed

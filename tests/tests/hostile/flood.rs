@@ -39,7 +39,7 @@ fn idle_connections_give_way_and_a_known_client_keeps_its_own() {
         if number % 40 == 0 {
             let began = Instant::now();
             stage.ask(&stage.describe());
-            assert!(began.elapsed() < Duration::from_secs(2), "a stranger waited {:?}", began.elapsed());
+            assert!(began.elapsed() < Duration::from_secs(10), "a stranger waited {:?}", began.elapsed());
         }
     }
 
@@ -115,7 +115,7 @@ fn large_bodies_that_do_not_end_take_only_so_much_memory() {
         let held: Vec<Connection> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
         let began = Instant::now();
         stage.ask(&stage.describe());
-        assert!(began.elapsed() < Duration::from_secs(2));
+        assert!(began.elapsed() < Duration::from_secs(10));
         let grown = machine::resident_bytes(pid).saturating_sub(memory);
         println!("{} large bodies: {} MiB", held.len(), grown >> 20);
         // 64 large ones, and the first 64 KiB of the others.

@@ -44,7 +44,7 @@ fn whoever_is_slow_is_cut_off_at_the_bound_and_holds_nobody_up() {
         while !idle.is_finished() {
             let began = Instant::now();
             stage.ask(&stage.describe());
-            assert!(began.elapsed() < Duration::from_secs(2), "held up for {:?}", began.elapsed());
+            assert!(began.elapsed() < Duration::from_secs(10), "held up for {:?}", began.elapsed());
         }
         assert!(idle.join().unwrap() < HEADERS_WITHIN + LATE_AT_MOST);
         for (Slow { name, end, bound, .. }, thread) in suffering {

@@ -6,7 +6,7 @@ use ensemble_tests::client::{Client, instances};
 use ensemble_tests::containers_can_run;
 use ensemble_tests::image::{Form, architecture, hello_edge, index};
 use ensemble_tests::machine::container_processes;
-use ensemble_tests::proxy::{Proxy, Trouble};
+use ensemble_tests::proxy::{Place, Proxy, Trouble};
 use ensemble_tests::registry::{Access, PASSWORD, Registry, USER, is_installed};
 use ensemble_tests::server::Engine;
 use ensemble_tests::site::Site;
@@ -42,7 +42,7 @@ async fn an_image_of_a_registry_is_pulled_once_resumed_and_serves_on_three_insta
     let registry = Registry::start(Access::Anybody).await.unwrap();
     registry.push("edge/hello", "v1", &hello_edge(Form::OciGzip, PADDING).unwrap()).await.unwrap();
     let trouble = Trouble { cuts: 2, cut_after: 2 << 20, pause: Duration::ZERO };
-    let proxy = Proxy::start(&registry.address, trouble).await.unwrap();
+    let proxy = Proxy::start(&registry.address, trouble).unwrap();
     let mut site = Site::start(Engine::Embedded).unwrap();
     let client = site.client().unwrap();
     let app_id = site.create_of(&format!("{}/edge/hello:v1", proxy.address), &[]).await.unwrap();
@@ -157,8 +157,8 @@ async fn a_pull_shows_its_progress_in_bytes() {
     }
     let registry = Registry::start(Access::Anybody).await.unwrap();
     registry.push("edge/hello", "v1", &hello_edge(Form::OciGzip, PADDING).unwrap()).await.unwrap();
-    let trouble = Trouble { pause: Duration::from_millis(20), ..Trouble::default() };
-    let proxy = Proxy::start(&registry.address, trouble).await.unwrap();
+    let trouble = Trouble { pause: Duration::from_millis(60), ..Trouble::default() };
+    let proxy = Proxy::start(&registry.address, trouble).unwrap();
     let mut site = Site::start(Engine::Embedded).unwrap();
     let client = site.client().unwrap();
     let app_id = site.create_of(&format!("{}/edge/hello:v1", proxy.address), &[]).await.unwrap();
@@ -201,7 +201,7 @@ async fn a_watcher_sees_progress_as_events_that_are_in_no_log() {
     let registry = Registry::start(Access::Anybody).await.unwrap();
     registry.push("edge/hello", "v1", &hello_edge(Form::OciGzip, PADDING).unwrap()).await.unwrap();
     let trouble = Trouble { pause: Duration::from_millis(20), ..Trouble::default() };
-    let proxy = Proxy::start(&registry.address, trouble).await.unwrap();
+    let proxy = Proxy::start(&registry.address, trouble).unwrap();
     let mut site = Site::start(Engine::Embedded).unwrap();
     let client = site.client().unwrap();
     let app_id = site.create_of(&format!("{}/edge/hello:v1", proxy.address), &[]).await.unwrap();
@@ -295,10 +295,10 @@ async fn a_registry_that_comes_back_before_the_deadline_is_asked_again() {
     let registry = Registry::start(Access::Anybody).await.unwrap();
     registry.push("edge/hello", "v1", &hello_edge(Form::OciGzip, 0).unwrap()).await.unwrap();
     // Nobody listens here until later.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let place = Place::take().unwrap();
     let mut site = Site::start(Engine::Embedded).unwrap();
     let client = site.client().unwrap();
-    let app_id = site.create_of(&format!("{address}/edge/hello:v1"), &[]).await.unwrap();
+    let app_id = site.create_of(&format!("{}/edge/hello:v1", place.address), &[]).await.unwrap();
     client.ask("RescaleApplication", &add(&app_id, ONE)).await.unwrap();
 
     let began = Instant::now();
@@ -306,7 +306,7 @@ async fn a_registry_that_comes_back_before_the_deadline_is_asked_again() {
         assert!(began.elapsed() < SETTLED_AT_MOST, "the cause is shown meanwhile");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let _proxy = Proxy::start_at(&address, &registry.address, Trouble::default()).await.unwrap();
+    let _proxy = place.open(&registry.address, Trouble::default()).unwrap();
     let settled = client.settled(&app_id, SETTLED_AT_MOST).await.unwrap();
 
     assert_eq!(settled["AppStatus"]["Phase"], "RUNNING", "{settled:#}");

@@ -153,7 +153,7 @@ fn image_stores(data_dir: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
 fn export(store: &Path, digest: &Digest, to: &Path) -> Result<(), Error> {
     let failed = |source| Error::Image { digest: digest.clone(), source };
     let file = File::create(to).map_err(FileError::on("write", to))?;
-    ImageStore::open(store).and_then(|store| store.export(digest, &file)).map_err(failed)
+    ImageStore::open_to_read(store).export(digest, &file).map_err(failed)
 }
 
 fn assemble(

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use ensemble_model::id::Digest;
 
@@ -93,6 +94,7 @@ impl Plan {
         let Documents { manifest: (manifest, bytes), config, indexes, name } = self.documents;
         put_document(store, &incoming, &manifest, &bytes)?;
         put_document(store, &incoming, &self.config_digest, &config)?;
+        let recording = store.recording.lock().unwrap_or_else(PoisonError::into_inner);
         let mut record = Record {
             version: RECORD_VERSION,
             names: store.names_of(&manifest),
@@ -103,6 +105,7 @@ impl Plan {
         };
         record.name(&name);
         store.put_record(&incoming, &record)?;
+        drop(recording);
         let claim = store.claim_image(&manifest);
         Ok((manifest, claim))
     }

@@ -53,6 +53,12 @@ pub struct Pruned {
 #[derive(Debug, Default)]
 pub(super) struct Sizes(Mutex<BTreeMap<String, u64>>);
 
+/// What may be removed beside records.
+enum Sweepable {
+    Everything,
+    Nothing,
+}
+
 /// What one record keeps in the store.
 struct Kept {
     image: StoredImage,
@@ -100,6 +106,13 @@ impl ImageStore {
         let before = self.bytes()?;
         let trash = Incoming::new(self.directory())?;
         let mut records = self.kept()?;
+        let known: BTreeSet<&Digest> = records.iter().map(|kept| &kept.image.manifest).collect();
+        let unknown = keep.iter().filter(|pinned| !known.contains(pinned));
+        // What it runs from is not known then, so no layer can be told to be needed by nobody.
+        let sweepable = match unknown.filter(|pinned| self.has_record(pinned)).count() {
+            0 => Sweepable::Everything,
+            _ => Sweepable::Nothing,
+        };
         records.sort_by_key(|kept| kept.image.last_used.0);
         let mut pruned = Pruned::default();
         let (mut left, mut gone) = (Vec::new(), Vec::new());
@@ -114,7 +127,10 @@ impl ImageStore {
                 continue;
             }
             let path = format!("images/{}", digest::hex(&kept.image.manifest));
-            if !self.discard(&trash, &path)? {
+            let recording = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_gone = self.discard(&trash, &path)?;
+            drop(recording);
+            if !is_gone {
                 left.push(kept);
                 continue;
             }
@@ -124,7 +140,12 @@ impl ImageStore {
             excess = excess.saturating_sub(own.map(|name| self.layer_bytes(name)).sum());
             gone.push(kept);
         }
-        self.sweep(&trash, &left, &gone)?;
+        match sweepable {
+            Sweepable::Everything => self.sweep(&trash, &left, &gone)?,
+            Sweepable::Nothing => {
+                tracing::warn!("an image that is kept cannot be read, so no layers are pruned")
+            }
+        }
         pruned.images = gone.into_iter().map(|kept| kept.image).collect();
         let path = trash.directory.path().to_owned();
         trash.directory.close().map_err(|source| Error::Write { path, source })?;
@@ -178,13 +199,25 @@ impl ImageStore {
         }
     }
 
-    /// What every readable record keeps. One that cannot be read is no image; it goes when it is written anew.
+    /// Whether there is a record of that image, sound or not.
+    fn has_record(&self, manifest: &Digest) -> bool {
+        let path = digest::parse(manifest.as_str()).map(|manifest| self.record_path(&manifest));
+        path.is_some_and(|path| !matches!(path.try_exists(), Ok(false)))
+    }
+
+    /// What every sound record keeps. One that is not whole is no image; it goes when it is written anew. A fault of this
+    /// machine is passed on: it says nothing about the record.
     fn kept(&self) -> Result<Vec<Kept>, Error> {
         let mut found = Vec::new();
         for (name, _) in self.files_in("images")? {
             let path = self.directory().join("images").join(&name);
             let Some(manifest) = digest::parse(&format!("sha256:{name}")) else { continue };
-            let (Ok(record), Ok(metadata)) = (self.record(&manifest), fs::metadata(&path)) else { continue };
+            let record = match self.record(&manifest) {
+                Ok(record) => record,
+                Err(error @ Error::Read { .. }) => return Err(error),
+                Err(_) => continue,
+            };
+            let Ok(metadata) = fs::metadata(&path) else { continue };
             let used = metadata.modified().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
             let last_used =
                 WallTime(used.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)));
@@ -207,14 +240,29 @@ impl ImageStore {
             record.indexes.iter().map(|index| digest::hex(index).to_owned()).collect();
         blobs.insert(digest::hex(&record.manifest).to_owned());
         blobs.insert(digest::hex(&record.config).to_owned());
-        let is_local = record.names.is_empty() || record.names.iter().any(|name| name.starts_with("oci:"));
-        if is_local
+        if record.is_local()
             && let Ok(bytes) = fs::read(self.blob_path(&record.manifest))
             && let Ok(manifest) = manifest::manifest(&bytes)
         {
             blobs.extend(manifest.layers.iter().map(|(blob, _)| digest::hex(&blob.digest).to_owned()));
         }
         blobs
+    }
+
+    /// Whether an image that cannot be had again from a registry has this blob.
+    pub(super) fn is_kept_locally(&self, blob: &Digest) -> Result<bool, Error> {
+        for name in self.names_in("images")? {
+            let Some(manifest) = digest::parse(&format!("sha256:{name}")) else { continue };
+            let record = match self.record(&manifest) {
+                Ok(record) => record,
+                Err(error @ Error::Read { .. }) => return Err(error),
+                Err(_) => continue,
+            };
+            if record.is_local() && self.blobs_of(&record).contains(digest::hex(blob)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn layer_bytes(&self, name: &str) -> u64 {

@@ -27,6 +27,9 @@ const CUTS_AT_MOST: u32 = 4;
 const WINDOW: Duration = Duration::from_secs(60);
 const WINDOW_BYTES_AT_LEAST: u64 = 16 << 10;
 
+/// Nobody else fetches the blob for as long as this lives.
+type Turn = tokio::sync::OwnedMutexGuard<()>;
+
 /// Sees to it that a blob is fetched by one at a time.
 #[derive(Debug, Default)]
 pub(super) struct Gates(Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>);
@@ -64,14 +67,14 @@ pub(super) async fn fetch(
     transfer: &Transfer,
 ) -> Result<bool, Error> {
     let gate = gates.of(&blob.digest);
-    let _turn = gate.lock().await;
+    let turn = Arc::new(gate.lock_owned().await);
     if store.has_blob(blob) {
         transfer.advance(blob.size);
         return Ok(false);
     }
     // A bit that falls over on the way does not fall over twice.
     for _ in 0..2 {
-        let mut download = Download::open(store, origin, blob, transfer).await?;
+        let mut download = Download::open(store, origin, blob, transfer, &turn).await?;
         download.receive().await?;
         if download.finish(store).await? {
             return Ok(true);
@@ -97,9 +100,11 @@ impl<'a> Download<'a> {
         origin: &'a Origin<'a>,
         blob: &'a Descriptor,
         transfer: &'a Transfer,
+        turn: &Arc<Turn>,
     ) -> Result<Self, Error> {
         let (path, size) = (store.partial_path(&blob.digest), blob.size);
-        let partial = blocking(move || Partial::open(path, size)).await?;
+        let turn = Arc::clone(turn);
+        let partial = blocking(move || Partial::open(path, size, turn)).await?;
         let length = partial.length;
         transfer.advance(length);
         let partial = Arc::new(Mutex::new(partial));
@@ -200,14 +205,16 @@ struct Partial {
     file: File,
     context: Context,
     length: u64,
+    /// A fetch that is given up leaves its last write or emptying to a thread: the next begins after that.
+    _turn: Arc<Turn>,
 }
 
 impl Partial {
     /// Goes on with what an earlier try left.
-    fn open(path: PathBuf, size: u64) -> Result<Self, Error> {
+    fn open(path: PathBuf, size: u64, turn: Arc<Turn>) -> Result<Self, Error> {
         let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = opened.map_err(|source| Error::Write { path: path.clone(), source })?;
-        let mut partial = Self { path, file, context: Context::new(&SHA256), length: 0 };
+        let mut partial = Self { path, file, context: Context::new(&SHA256), length: 0, _turn: turn };
         let mut buffer = vec![0; PIECE];
         loop {
             match partial.file.read(&mut buffer) {
@@ -305,17 +312,35 @@ mod tests {
         assert!(pace.is_stalled());
     }
 
+    fn turn() -> Arc<Turn> {
+        Arc::new(Arc::<tokio::sync::Mutex<()>>::default().try_lock_owned().unwrap())
+    }
+
+    #[test]
+    fn the_gate_stays_shut_until_the_last_thread_lets_go_of_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let gates = Gates::default();
+        let blob = Digest::new("sha256:one");
+        let turn = Arc::new(gates.of(&blob).try_lock_owned().unwrap());
+
+        let partial = Partial::open(directory.path().join("partial"), 1, Arc::clone(&turn)).unwrap();
+        drop(turn);
+        assert!(gates.of(&blob).try_lock_owned().is_err());
+        drop(partial);
+        assert!(gates.of(&blob).try_lock_owned().is_ok());
+    }
+
     #[test]
     fn a_partial_file_is_gone_on_with_and_one_that_is_too_long_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("partial");
         std::fs::write(&path, b"hello ").unwrap();
 
-        let mut partial = Partial::open(path.clone(), 11).unwrap();
+        let mut partial = Partial::open(path.clone(), 11, turn()).unwrap();
         partial.write(b"world".to_vec()).unwrap();
         assert!(partial.finish(&digest::of(b"hello world"), directory.path().join("blob")).unwrap());
 
         std::fs::write(&path, b"hello world and more").unwrap();
-        assert_eq!(Partial::open(path, 11).unwrap().length, 0);
+        assert_eq!(Partial::open(path, 11, turn()).unwrap().length, 0);
     }
 }

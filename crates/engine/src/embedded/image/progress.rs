@@ -87,13 +87,30 @@ impl Transfer {
 
 impl Drop for Transfer {
     fn drop(&mut self) {
-        self.board.lock().remove(&self.image);
+        let mut pulls = self.board.lock();
+        // The place may be that of the next pull already.
+        if pulls.get(&self.image).is_some_and(|counter| Arc::ptr_eq(counter, &self.counter)) {
+            pulls.remove(&self.image);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pull_that_ends_late_leaves_the_next_on_the_board() {
+        let board = Board::default();
+        let image = Digest::new("sha256:one");
+
+        let late = board.begin(&image, 1);
+        let next = board.begin(&image, 2);
+        drop(late);
+        assert_eq!(board.now()[&image].total_bytes, 2);
+        drop(next);
+        assert!(board.now().is_empty());
+    }
 
     #[test]
     fn a_pull_is_on_the_board_while_it_lasts() {

@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ensemble_model::id::Digest;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,8 @@ pub struct ImageStore {
     claims: Arc<Claims>,
     /// What layers take, as far as it was looked at.
     pub(super) sizes: Sizes,
+    /// Held by whoever changes a record by what it says.
+    pub(super) recording: Mutex<()>,
     /// Held by whoever prunes.
     pub(super) pruning: Mutex<()>,
 }
@@ -63,6 +65,11 @@ pub(super) struct Record {
 const NAMES_AT_MOST: usize = 16;
 
 impl Record {
+    /// Whether all of its blobs are kept: nobody says that it can be had again.
+    pub(super) fn is_local(&self) -> bool {
+        self.names.is_empty() || self.names.iter().any(|name| name.starts_with("oci:"))
+    }
+
     /// Makes `name` the latest of its references.
     pub(super) fn name(&mut self, name: &str) {
         self.names.retain(|known| known != name);
@@ -87,24 +94,34 @@ impl ImageStore {
         Self::with_limits(directory, Limits::default())
     }
 
+    /// A store that another process may be at work in, to read from: nothing is made and nothing cleared away.
+    pub fn open_to_read(directory: &Path) -> Self {
+        Self::at(directory, Limits::default())
+    }
+
     /// The same with other bounds on what an image may unpack to.
     ///
     /// # Errors
     /// As [`ImageStore::open`].
     pub fn with_limits(directory: &Path, limits: Limits) -> Result<Self, Error> {
-        let store = Self {
-            directory: directory.to_owned(),
-            limits,
-            claims: Arc::default(),
-            sizes: Sizes::default(),
-            pruning: Mutex::default(),
-        };
+        let store = Self::at(directory, limits);
         for place in PLACES {
             let path = store.directory.join(place);
             fs::create_dir_all(&path).map_err(|source| Error::Write { path, source })?;
         }
         incoming::clear(&store.directory)?;
         Ok(store)
+    }
+
+    fn at(directory: &Path, limits: Limits) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            limits,
+            claims: Arc::default(),
+            sizes: Sizes::default(),
+            recording: Mutex::default(),
+            pruning: Mutex::default(),
+        }
     }
 
     /// Verifies the image that the reference names and takes it in, its blobs included, so that it can be exported.
@@ -172,6 +189,7 @@ impl ImageStore {
     /// Notes that the image is used now, by this reference: what was not used for longest is pruned first. What cannot be
     /// noted only makes the image look older than it is.
     pub fn touch(&self, manifest: &Digest, name: &str) {
+        let recording = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.record(manifest).and_then(|mut record| {
             // Two that take turns must not write it each time.
             if !record.names.iter().any(|known| known == name) {
@@ -180,6 +198,7 @@ impl ImageStore {
             }
             Ok(())
         });
+        drop(recording);
         if let Err(error) = known {
             tracing::debug!("the use of an image could not be noted: {error}");
         }
@@ -233,11 +252,14 @@ impl ImageStore {
             .is_ok_and(|found| found.is_file() && found.len() == blob.size)
     }
 
-    /// Removes a blob that can be had again, unless somebody else relies on it.
+    /// Removes a blob that can be had again, unless somebody else relies on it, or an image of `oci:` has it as well.
     pub(super) fn drop_blob(&self, blob: &Digest) {
         let path = format!("blobs/sha256/{}", digest::hex(blob));
         // One that stays only takes room until the store is pruned.
-        let _ = self.claims.if_unclaimed(&path, || fs::remove_file(self.blob_path(blob)));
+        let _ = self.claims.if_unclaimed(&path, || match self.is_kept_locally(blob) {
+            Ok(false) => fs::remove_file(self.blob_path(blob)),
+            Ok(true) | Err(_) => Ok(()),
+        });
     }
 
     pub(super) fn open_blob(&self, blob: &Descriptor) -> Result<File, Error> {

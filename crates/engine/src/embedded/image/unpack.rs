@@ -1,5 +1,5 @@
 //! Turns one layer's tar stream into a directory that overlay can use as a lower layer. The stream is hostile
-//! and we are root: every rule of runtime.md §8 is here or in `tree.rs`, and has a test in `tests/unpack.rs`.
+//! and we are root: every rule of runtime.md §8 is here or in `tree.rs`, and has a test in `tests/unpack/`.
 //! Must not look at digests or compression; `layer.rs` does.
 
 use std::fs::File;

@@ -82,6 +82,56 @@ fn what_is_kept_stays_however_small_the_bound_is() {
 }
 
 #[test]
+fn layers_stay_when_the_record_of_what_is_kept_cannot_be_used() {
+    if !is_root_or_skipped("layers_stay_when_the_record_of_what_is_kept_cannot_be_used") {
+        return;
+    }
+    let bench = Bench::new();
+    let pinned = bench.image("pinned", 1);
+    let keep = || Ok(BTreeSet::from([pinned.clone()]));
+    let path = bench.store.record_path(&pinned);
+
+    fs::write(&path, b"torn").unwrap();
+    bench.store.prune(Extent::AllUnpinned, keep).unwrap();
+    assert_eq!(bench.count("layers"), 2);
+
+    fs::remove_file(&path).unwrap();
+    // Can be opened, and not be read.
+    fs::create_dir(&path).unwrap();
+    assert!(matches!(bench.store.prune(Extent::AllUnpinned, keep), Err(Error::Read { .. })));
+    assert_eq!(bench.count("layers"), 2);
+}
+
+#[test]
+fn a_blob_that_an_image_of_this_machine_has_is_not_dropped_after_a_pull() {
+    if !is_root_or_skipped("a_blob_that_an_image_of_this_machine_has_is_not_dropped_after_a_pull") {
+        return;
+    }
+    let bench = Bench::new();
+    let image = bench.image("a", 1);
+
+    for blob in bench.store.names_in("blobs/sha256").unwrap() {
+        bench.store.drop_blob(&Digest::new(format!("sha256:{blob}")));
+    }
+
+    bench.store.export(&image, io::sink()).unwrap();
+}
+
+#[test]
+fn a_store_that_is_only_read_is_left_as_it_is() {
+    let bench = Bench::new();
+    let store = bench.directory.path().join("store");
+    // Its maker has not locked it yet.
+    fs::create_dir(store.join("incoming/import-young")).unwrap();
+
+    ImageStore::open_to_read(&store);
+    ImageStore::open_to_read(&bench.directory.path().join("none"));
+
+    assert_eq!(bench.count("incoming"), 1);
+    assert!(!bench.directory.path().join("none").exists());
+}
+
+#[test]
 fn nothing_is_removed_when_it_is_not_known_what_must_stay() {
     if !is_root_or_skipped("nothing_is_removed_when_it_is_not_known_what_must_stay") {
         return;

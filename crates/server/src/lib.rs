@@ -27,6 +27,7 @@ pub mod notify;
 mod open_files;
 mod random;
 mod read_log;
+mod regular_file;
 mod reload;
 pub mod restored;
 mod signals;

@@ -9,13 +9,15 @@ use std::time::Duration;
 
 /// Of the request as it is sent; the largest body is 1 MiB.
 const BYTES: usize = 900_000;
-const TIMES: u32 = 8;
+const TIMES: u32 = 4;
+/// The cheapest round counts: what others do on the machine only ever adds.
+const ROUNDS: usize = 3;
 
 /// Twice the bytes may cost this many times as much, and ten milliseconds for the clock's own steps.
 const GROWTH_AT_MOST: u32 = 3;
 const STEP: Duration = Duration::from_millis(10);
 
-const TIME_AT_MOST: Duration = Duration::from_millis(400);
+const TIME_AT_MOST: Duration = Duration::from_secs(1);
 const ANSWER_BYTES_AT_MOST: usize = 300 << 10;
 /// What the allocator may keep of the first round, and what a second one like it may add.
 const MEMORY_KEPT_AT_MOST: u64 = 192 << 20;
@@ -54,12 +56,20 @@ fn what_a_bad_request_costs_is_bounded_and_grows_with_its_size_only() {
 /// Processor time of the server for one such request.
 fn cost(stage: &Stage, target: &Target, costly: &Costly, bytes: usize) -> Duration {
     let pid = stage.site.server().pid();
-    let requests: Vec<_> = (0..TIMES).map(|_| (costly.request)(target, bytes).bytes()).collect();
-    let before = machine::processor_time(pid);
-    for request in &requests {
-        let answer = stage.exchange(request).unwrap();
-        assert!((400..500).contains(&answer.status), "{}: {}", costly.name, answer.status);
-        assert!(answer.body.len() <= ANSWER_BYTES_AT_MOST, "{}: {} bytes", costly.name, answer.body.len());
-    }
-    (machine::processor_time(pid) - before) / TIMES
+    let round = |_| {
+        let requests: Vec<_> = (0..TIMES).map(|_| (costly.request)(target, bytes).bytes()).collect();
+        let before = machine::processor_time(pid);
+        for request in &requests {
+            let answer = stage.exchange(request).unwrap();
+            assert!((400..500).contains(&answer.status), "{}: {}", costly.name, answer.status);
+            assert!(
+                answer.body.len() <= ANSWER_BYTES_AT_MOST,
+                "{}: {} bytes",
+                costly.name,
+                answer.body.len()
+            );
+        }
+        (machine::processor_time(pid) - before) / TIMES
+    };
+    (0..ROUNDS).map(round).min().expect("there is more than one round")
 }

@@ -90,6 +90,8 @@ pub enum Error {
     File(#[from] FileError),
     #[error("`{path}` is no data directory: it has no `{missing}`")]
     NoServer { path: PathBuf, missing: &'static str },
+    #[error("`{path}` is there and is no file; a backup replaces nothing else")]
+    NotAFile { path: PathBuf },
     #[error("`{path}` is no backup of Ensemble")]
     NoBackup { path: PathBuf },
     #[error("the backup `{path}` is cut off or damaged: {what}")]

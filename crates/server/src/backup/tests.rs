@@ -135,6 +135,22 @@ async fn other_files_and_other_directories_are_left_alone() {
 }
 
 #[tokio::test]
+async fn a_backup_replaces_a_file_and_nothing_else() {
+    let (parent, file) = backed_up().await;
+    let data = parent.path().join("data");
+    let link = parent.path().join("link");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+
+    for other in [Path::new("/dev/full"), parent.path(), link.as_path()] {
+        let error = write(&data, other, &[], |_| {}).await.unwrap_err();
+
+        assert!(matches!(error, Error::NotAFile { .. }), "{error}");
+    }
+    write(&data, &file, &[], |_| {}).await.expect("an older backup may be replaced");
+    assert!(link.is_symlink());
+}
+
+#[tokio::test]
 async fn a_backup_of_another_format_is_refused_by_its_number() {
     let (parent, file) = backed_up().await;
     let later = parent.path().join("later.backup");

@@ -23,7 +23,8 @@ const FROM_A_FILE: &str = "oci:";
 /// Writes a backup of `data_dir` to `file`, which appears whole or not at all, and replaces one that is there.
 ///
 /// # Errors
-/// [`Error::NoServer`] for a directory without log or key; what cannot be read or written.
+/// [`Error::NoServer`] for a directory without log or key, [`Error::NotAFile`] for a target that is something else;
+/// what cannot be read or written.
 pub async fn write(
     data_dir: &Path,
     file: &Path,
@@ -36,6 +37,7 @@ pub async fn write(
         }
     }
     let file = absolute(file)?;
+    refuse_other_than_file(&file)?;
     let workplace = Workplace::beside(&file)?;
     progress(Step::CopyingLog);
     let (state, taken_at) = copy_log(data_dir, &workplace.join(LOG)).await?;
@@ -68,6 +70,14 @@ pub async fn write(
     progress(Step::Placing);
     place(&made, &file)?;
     Ok(manifest)
+}
+
+/// A backup replaces a file, never a device, a link or a directory.
+fn refuse_other_than_file(path: &Path) -> Result<(), Error> {
+    match path.symlink_metadata() {
+        Ok(found) if !found.is_file() => Err(Error::NotAFile { path: path.to_owned() }),
+        _ => Ok(()),
+    }
 }
 
 /// A path that a rename can go to, whatever the working directory is by then.

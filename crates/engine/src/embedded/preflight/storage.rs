@@ -28,7 +28,7 @@ pub(super) fn check(data_dir: &Path, are_rights_there: bool) -> Vec<Finding> {
     let Some(place) = nearest_directory(data_dir) else {
         return vec![Finding::missing(NAME, "no directory leads to it", make_command(data_dir))];
     };
-    let mut findings = vec![check_directory(data_dir, &place), check_room(&place)];
+    let mut findings = vec![check_directory(data_dir, &place), check_room(data_dir, &place)];
     findings.push(if are_rights_there { check_overlay(&place) } else { Finding::untried(OVERLAY) });
     findings
 }
@@ -65,11 +65,19 @@ fn check_directory(data_dir: &Path, place: &Path) -> Finding {
     }
 }
 
-fn check_room(place: &Path) -> Finding {
+/// Whether the directory holds images already, so that a server has run on it.
+#[derive(Clone, Copy)]
+enum Uses {
+    None,
+    Some,
+}
+
+fn check_room(data_dir: &Path, place: &Path) -> Finding {
+    let uses = if data_dir.join("images").is_dir() { Uses::Some } else { Uses::None };
     match rustix::fs::statvfs(place) {
         Ok(stat) => {
             let files = if stat.f_files == 0 { u64::MAX } else { stat.f_favail };
-            judge_room(stat.f_bavail.saturating_mul(stat.f_frsize), files)
+            judge_room(stat.f_bavail.saturating_mul(stat.f_frsize), files, uses)
         }
         Err(errno) => {
             let text = format!(
@@ -82,10 +90,14 @@ fn check_room(place: &Path) -> Finding {
     }
 }
 
-fn judge_room(bytes: u64, files: u64) -> Finding {
+fn judge_room(bytes: u64, files: u64, uses: Uses) -> Finding {
     let text = format!("{} MiB are free for images, containers and logs", bytes >> 20);
     if bytes < ROOM_NEEDED {
-        return Finding::missing(ROOM, text, other_place());
+        return match uses {
+            Uses::None => Finding::missing(ROOM, text, other_place()),
+            // What runs must be taken over, and images can only be pruned by a server.
+            Uses::Some => Finding::warning(ROOM, format!("only {text}"), "ensemble image prune".to_owned()),
+        };
     }
     if bytes < ROOM_WISHED {
         return Finding::warning(ROOM, format!("only {text}"), other_place());
@@ -162,8 +174,13 @@ mod tests {
             (1 << 20, 1_000_000, Severity::Missing),
             (0, 0, Severity::Missing),
         ] {
-            assert_eq!(judge_room(bytes, files).severity, severity, "{bytes} {files}");
+            assert_eq!(judge_room(bytes, files, Uses::None).severity, severity, "{bytes} {files}");
         }
+    }
+
+    #[test]
+    fn a_full_disk_keeps_no_server_from_what_runs_on_it_already() {
+        assert_eq!(judge_room(0, 0, Uses::Some).severity, Severity::Warning);
     }
 
     #[test]

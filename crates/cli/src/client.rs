@@ -10,6 +10,7 @@ use reqwest::{Certificate, Response};
 use serde_json::Value;
 use std::error::Error;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,7 +34,11 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, Failure> {
             .hint("--ca-file FILE and ENSEMBLE_CA_FILE name a PEM file")
     };
     let text = fs::read(path).map_err(|error| unusable(&error))?;
-    Certificate::from_pem_bundle(&text).map_err(|error| unusable(&error))
+    let found = Certificate::from_pem_bundle(&text).map_err(|error| unusable(&error))?;
+    if found.is_empty() {
+        return Err(unusable(&io::Error::from(io::ErrorKind::InvalidData)));
+    }
+    Ok(found)
 }
 
 impl Client {

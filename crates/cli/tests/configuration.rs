@@ -197,7 +197,10 @@ fn a_server_with_a_certificate_of_its_own_is_called_by_whoever_is_told_to_trust_
     let chain = desk.path("chain.pem").display().to_string();
     let trusting = desk.run(&["app", "list", "-o", "json", "--ca-file", &chain]);
     let strange = desk.run(&["app", "list", "-o", "json"]);
+    let key = desk.path("key.pem").display().to_string();
+    let nothing = desk.run(&["app", "list", "--ca-file", &key]);
 
     assert_eq!((trusting.exit, trusting.stdout.as_str()), (0, "[]\n"), "{}", trusting.stderr);
     assert_ne!(strange.exit, 0, "nobody vouches for the server");
+    assert!(nothing.stderr.contains("holds no certificates to trust"), "{}", nothing.stderr);
 }

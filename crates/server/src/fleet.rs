@@ -2,7 +2,7 @@
 //! `ensemble_model::fleet::file`'s.
 
 use crate::configuration::settings::{EngineChoice, FleetChoice, Settings};
-use crate::regular_file;
+use crate::named_file;
 use ensemble_model::fleet::{EngineKind, Fleet, builtin, file};
 use ensemble_model::id::EngineName;
 use std::io;
@@ -36,7 +36,7 @@ pub(crate) fn load(settings: &Settings) -> Result<Fleet, Error> {
             Ok(builtin::builtin(kind, EngineName::new(name)))
         }
         FleetChoice::File(path) => {
-            let text = regular_file::read_to_string(path)
+            let text = named_file::read_to_string(path)
                 .map_err(|source| Error::Unreadable { path: path.clone(), source })?;
             file::parse(&text).map_err(|mistakes| Error::Mistakes {
                 path: path.clone(),

@@ -2,7 +2,7 @@
 //! Must not let a key into a log or an error.
 
 use crate::configuration::settings::TlsFiles;
-use crate::regular_file;
+use crate::named_file;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ pub(crate) fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, Error> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    regular_file::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+    named_file::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
 /// A group may hold it (`ssl-cert` on Debian does); everybody may not.

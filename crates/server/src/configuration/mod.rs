@@ -7,7 +7,7 @@ pub mod keys;
 pub mod settings;
 mod value;
 
-use crate::regular_file;
+use crate::named_file;
 use ensemble_model::document::Mistake;
 use keys::{Form, KEYS, Key};
 use settings::{FleetChoice, Settings};
@@ -168,7 +168,7 @@ impl Sources {
             File::Named(path) | File::Usual(path) => path,
             File::None => return (None, Vec::new()),
         };
-        let text = match regular_file::read_to_string(path) {
+        let text = match named_file::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && matches!(self.file, File::Usual(_)) => {
                 return (None, Vec::new());

@@ -143,7 +143,7 @@ impl ImageStore {
         match sweepable {
             Sweepable::Everything => self.sweep(&trash, &left, &gone)?,
             Sweepable::Nothing => {
-                tracing::warn!("an image that is kept cannot be read, so no layers are pruned")
+                tracing::warn!("an image that is kept cannot be read, so no layers are pruned");
             }
         }
         pruned.images = gone.into_iter().map(|kept| kept.image).collect();

@@ -1,9 +1,9 @@
-//! Reads files that an operator names: regular ones only and no larger than any of them has reason to be, so that a
-//! pipe or a device in their place is an error instead of a wait without end.
+//! Reads files that an operator names: no pipes, and nothing larger than any of them has reason to be, so that one in
+//! their place is an error instead of a wait without end. `/dev/null` is an empty file to everybody.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -12,12 +12,13 @@ use rustix::fs::OFlags;
 const BYTES_AT_MOST: u64 = 16 << 20;
 
 /// # Errors
-/// What the system says; `InvalidInput` for what is no regular file or too large.
+/// What the system says; `InvalidInput` for a pipe, a directory or what is too large.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     // Opening a pipe waits for its writer unless told not to.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    if !file.metadata()?.is_file() {
+    let kind = file.metadata()?.file_type();
+    if !kind.is_file() && !kind.is_char_device() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let mut bytes = Vec::new();
@@ -41,12 +42,12 @@ mod tests {
     use rustix::fs::{CWD, FileType, Mode};
 
     #[test]
-    fn what_is_no_regular_file_is_refused_at_once() {
+    fn what_may_never_end_is_refused_at_once() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
 
-        for path in [pipe.as_path(), Path::new("/dev/zero"), directory.path()] {
+        for path in [pipe.as_path(), directory.path()] {
             let error = read(path).unwrap_err();
 
             assert_eq!(error.to_string(), "it is not a regular file", "{}", path.display());
@@ -59,6 +60,9 @@ mod tests {
         let path = directory.path().join("large");
         std::fs::File::create(&path).unwrap().set_len(BYTES_AT_MOST + 1).unwrap();
 
-        assert_eq!(read(&path).unwrap_err().to_string(), "it is larger than 16 MiB");
+        for path in [path.as_path(), Path::new("/dev/zero")] {
+            assert_eq!(read(path).unwrap_err().to_string(), "it is larger than 16 MiB", "{}", path.display());
+        }
+        assert_eq!(read(Path::new("/dev/null")).unwrap(), b"");
     }
 }

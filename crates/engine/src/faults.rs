@@ -1,44 +1,21 @@
 //! Faults injected at the engine trait: a decorator over any engine that cuts nodes off, makes reports late and
 //! instances fail, switchable while it runs. The simulator and the tests share it; nothing behind or before it can
-//! tell. The shell only: what it lets through is decided by `faults::filter`.
-
-pub mod filter;
+//! tell. The shell only: what it lets through is decided by `ensemble_supervision::faults`.
 
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
-use ensemble_model::id::{EdgeNodeId, EngineName, InstanceId};
+use ensemble_model::id::EngineName;
 use ensemble_model::observation::Observation;
 use ensemble_model::wanted::Wanted;
-use filter::Filter;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+pub use ensemble_supervision::faults::{Failure, Faults};
+use ensemble_supervision::faults::{Filter, Switched};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// Reports that are late at the same time; when there are more, the engine has to wait.
 const MOST_LATE: usize = 1_024;
-
-/// The faults in force. The default is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// Cut off: they are told nothing, nothing is heard of them, and the listener is told so. Those among several
-    /// that come back are heard of by name; the report of the whole comes when none is cut off any more.
-    pub unreachable: BTreeSet<EdgeNodeId>,
-    /// Every instance on these nodes fails.
-    pub failing: BTreeMap<EdgeNodeId, Failure>,
-    pub failing_instances: BTreeMap<InstanceId, Failure>,
-    /// How late reports arrive.
-    pub delay: Duration,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// It exits again and again.
-    Crashing,
-    /// It can never run.
-    Hopeless { reason: String },
-}
 
 /// An engine with faults.
 pub struct Faulty<E> {
@@ -186,7 +163,7 @@ impl<E: Engine> Worker<E> {
     async fn carry_out(&mut self) -> Result<(), Unheard> {
         let observations = {
             let _telling = self.shared.telling.lock().await;
-            let filter::Switched { wanted, observations } = self.shared.filter().due();
+            let Switched { wanted, observations } = self.shared.filter().due();
             if let Some(wanted) = wanted {
                 // A stale epoch means that a newer leader has told the engine something newer.
                 self.engine.converge(wanted).await.unwrap_or_default();

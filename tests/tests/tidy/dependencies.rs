@@ -10,9 +10,13 @@ const FORBIDDEN: [&str; 6] =
     ["openssl", "openssl-sys", "aws-lc-rs", "aws-lc-sys", "native-tls", "async-trait"];
 
 /// The borders of `ARCHITECTURE.md`: crate, and what must not be reachable from it.
-const BORDERS: [(&str, &[&str]); 5] = [
+const BORDERS: [(&str, &[&str]); 6] = [
     ("ensemble-model", &["tokio", "axum", "sqlx", "libcontainer", "reqwest", "jiff", "ensemble-wire"]),
     ("ensemble-wire", &["tokio", "axum", "sqlx", "libcontainer", "reqwest", "hyper", "ensemble-model"]),
+    (
+        "ensemble-supervision",
+        &["tokio", "libcontainer", "nix", "rtnetlink", "oci-spec", "reqwest", "ensemble-wire"],
+    ),
     ("ensemble-engine", &["axum", "sqlx", "ensemble-wire", "ensemble-server"]),
     ("ensemble-server", &["clap", "indicatif"]),
     ("hello-edge", &["tokio", "reqwest", "ensemble-model"]),

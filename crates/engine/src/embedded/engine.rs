@@ -3,12 +3,9 @@
 
 use super::cgroup::{self, Hierarchies, Subtree};
 use super::image::{self, Extent, ImageStore, Images, Pruned, PullProgress, RegistrySettings};
-use super::kernel;
-use super::layout::{self, ContainerKey, Layout};
+use super::kernel::{self, Linux};
 use super::logs;
 use super::network::{self, Network, NetworkConfig};
-use super::pod::PodKey;
-use super::record::{self, InstanceRecord};
 use super::rootfs;
 use super::scan;
 use super::shim::order::LogBounds;
@@ -20,6 +17,10 @@ use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
 use ensemble_model::id::{Digest, EngineName, InstanceId};
 use ensemble_model::observation::Observation;
 use ensemble_model::wanted::{Epoch, Wanted};
+use ensemble_supervision::kernel::Kernel;
+use ensemble_supervision::layout::{self, ContainerKey, Layout};
+use ensemble_supervision::pod::PodKey;
+use ensemble_supervision::record::{self, InstanceRecord};
 use ipnet::Ipv4Net;
 use ring::digest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,7 +92,7 @@ pub struct EmbeddedEngine {
     at_once: usize,
     supervisor: AbortHandle,
     /// Held for life: two engines on one directory would undo each other's work.
-    lock: File,
+    lock: Option<File>,
 }
 
 impl EmbeddedEngine {
@@ -133,7 +134,7 @@ impl EmbeddedEngine {
             memory,
         };
         let supervisor = tokio::spawn(supervisor.run()).abort_handle();
-        Ok(Self { machine, messages, epoch: Mutex::new(config.epoch), at_once, supervisor, lock })
+        Ok(Self { machine, messages, epoch: Mutex::new(config.epoch), at_once, supervisor, lock: Some(lock) })
     }
 
     /// The images of this engine, to import into before a version is pinned.
@@ -175,7 +176,7 @@ impl EmbeddedEngine {
         let mut pins = BTreeSet::new();
         for entry in std::fs::read_dir(&directory).map_err(read)? {
             let path = layout::instance_record(&entry.map_err(read)?.path());
-            match record::read::<InstanceRecord>(&path) {
+            match record::read::<InstanceRecord>(&Linux, &path) {
                 Ok(Some(record)) => pins.extend(record.template.pins.into_values()),
                 // Half made or none of ours: nothing of it runs that has no record.
                 Ok(None) | Err(record::Error::Malformed { .. }) => {}
@@ -238,7 +239,9 @@ impl Drop for EmbeddedEngine {
     /// One that was not shut down stops where it is, as if it had crashed: it must not work on without the lock.
     fn drop(&mut self) {
         self.supervisor.abort();
-        kernel::release_lock(&self.lock);
+        if let Some(lock) = self.lock.take() {
+            Linux.release_lock(lock);
+        }
     }
 }
 
@@ -303,7 +306,7 @@ fn take_lock(layout: &Layout) -> Result<Option<File>, OpenError> {
     const TRIES: usize = 100;
     const PAUSE: Duration = Duration::from_millis(10);
     for _ in 1..TRIES {
-        match kernel::take_lock(&layout.lock()) {
+        match Linux.take_lock(&layout.lock()) {
             Ok(None) => std::thread::sleep(PAUSE),
             Ok(lock) => return Ok(lock),
             Err(source) => return Err(OpenError::Directory { path: layout.lock(), source }),

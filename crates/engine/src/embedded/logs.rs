@@ -1,9 +1,9 @@
 //! Reads what containers wrote: the two files in CRI format that `shim::output` writes, from the end, as many lines as
 //! asked for. Bounded in lines and bytes; never fails on a line that is not one.
 
-use super::shim::order::Directory;
 use crate::{LogLine, LogStream};
 use ensemble_model::time::WallTime;
+use ensemble_supervision::directory::Directory;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

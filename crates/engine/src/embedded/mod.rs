@@ -1,19 +1,15 @@
 //! The embedded engine: real OCI containers on this machine, without a daemon.
 //! Each room below owns one kernel concern; what should run is told by `Wanted`, nothing here decides placement.
-//! Start at `engine`; `reconcile` decides, `supervisor` acts, `shim` is the process around each container.
+//! Start at `engine`; `ensemble_supervision` decides, `supervisor` acts, `shim` is the process around each container.
 
 pub mod cgroup;
 pub mod container_spec;
 mod engine;
 pub mod image;
 pub mod kernel;
-pub mod layout;
 mod logs;
 pub mod network;
-pub mod pod;
 pub mod preflight;
-pub mod reconcile;
-pub mod record;
 pub mod rootfs;
 mod scan;
 pub mod seccomp;

@@ -2,12 +2,13 @@
 //! what it cannot read it reports as a stray or leaves out, and never takes for "not there" what it failed to look at.
 
 use super::cgroup::Subtree;
-use super::kernel::{self, Lock};
-use super::layout::{self, ContainerKey, Layout};
-use super::reconcile::state::{ContainerRecords, Facts, Records, Stray, containers};
-use super::record::{self, Attempt, Exit, InstanceRecord, Running};
-use super::shim::order::Directory;
+use super::kernel::Linux;
 use ensemble_model::id::InstanceId;
+use ensemble_supervision::directory::Directory;
+use ensemble_supervision::kernel::{Groups, Kernel, LockState};
+use ensemble_supervision::layout::{self, ContainerKey, Layout};
+use ensemble_supervision::reconcile::state::{ContainerRecords, Facts, Records, Stray, containers};
+use ensemble_supervision::record::{self, Attempt, Exit, InstanceRecord, Running};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -16,7 +17,7 @@ pub enum Error {
     #[error("could not list the instances")]
     List(#[source] io::Error),
     #[error(transparent)]
-    Group(#[from] super::cgroup::Error),
+    Group(io::Error),
     #[error("could not ask for a lock")]
     Lock(#[source] io::Error),
     #[error(transparent)]
@@ -40,7 +41,7 @@ pub(super) fn everything(
             continue;
         }
         let directory = entry.path();
-        match record::read::<InstanceRecord>(&layout::instance_record(&directory)) {
+        match record::read::<InstanceRecord>(&Linux, &layout::instance_record(&directory)) {
             // A record under another name is not where its containers would be looked for.
             Ok(Some(record)) if layout.instance(&record.id) == directory => {
                 found.instances.insert(record.id.clone(), record);
@@ -55,14 +56,14 @@ pub(super) fn everything(
     for record in found.instances.values() {
         for key in containers(&record.id, &record.template) {
             let (records, lock) = container(&layout.container(&key))?;
-            if lock == Lock::Held {
+            if lock == LockState::Held {
                 held.insert(key.clone());
             }
             found.containers.insert(key, records);
         }
     }
     let named: BTreeSet<String> = found.instances.keys().map(layout::instance_group).collect();
-    let groups = subtree.instances()?;
+    let groups = subtree.instances().map_err(Error::Group)?;
     strays.extend(groups.difference(&named).cloned().map(Stray::Group));
     facts.groups = found
         .instances
@@ -85,10 +86,10 @@ pub(super) fn one_container(
 ) -> Result<(), Error> {
     let (found, lock) = container(&layout.container(key))?;
     match lock {
-        Lock::Held => {
+        LockState::Held => {
             facts.held.insert(key.clone());
         }
-        Lock::Free => {
+        LockState::Free => {
             facts.held.remove(key);
             facts.asked_to_stop.remove(key);
         }
@@ -105,7 +106,7 @@ pub(super) fn one_instance(
     records: &mut Records,
     facts: &mut Facts,
 ) -> Result<(), Error> {
-    match record::read::<InstanceRecord>(&layout::instance_record(&layout.instance(id)))? {
+    match record::read::<InstanceRecord>(&Linux, &layout::instance_record(&layout.instance(id)))? {
         Some(record) => {
             records.instances.insert(id.clone(), record);
         }
@@ -124,13 +125,13 @@ pub(super) fn one_instance(
 
 /// The lock is asked before the records are read: a supervisor writes its exit record before it lets the lock go, so
 /// a free lock without a record means that there will be none.
-fn container(directory: &Directory) -> Result<(ContainerRecords, Lock), Error> {
-    let lock = kernel::probe_lock(&directory.lock()).map_err(Error::Lock)?;
-    let running: Option<Running> = lenient(record::read(&directory.running()))?;
-    let exit: Option<Exit> = lenient(record::read(&directory.exit()))?;
+fn container(directory: &Directory) -> Result<(ContainerRecords, LockState), Error> {
+    let lock = Linux.probe_lock(&directory.lock()).map_err(Error::Lock)?;
+    let running: Option<Running> = lenient(record::read(&Linux, &directory.running()))?;
+    let exit: Option<Exit> = lenient(record::read(&Linux, &directory.exit()))?;
     // The supervisor's own records tell which start it was; without that a container that runs would count as one
     // that never got there.
-    let attempt = lenient(record::read(&directory.attempt()))?
+    let attempt = lenient(record::read(&Linux, &directory.attempt()))?
         .or_else(|| latest_attempt(running.as_ref(), exit.as_ref()));
     Ok((ContainerRecords { attempt, running, exit }, lock))
 }

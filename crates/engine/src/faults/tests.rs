@@ -1,12 +1,10 @@
-//! What faults look like from outside: over the filter as a value, and once over a running engine.
+//! What faults look like from outside over a running engine; the filter has tests of its own.
 
-use super::filter::{Filter, Switched};
-use super::{Failure, Faults, Faulty};
+use super::{Faults, Faulty};
 use crate::simulated::{Simulated, SimulatedOptions};
 use crate::{Engine, Error, LogQuery};
 use ensemble_model::id::{AppId, EdgeNodeId, EngineName, InstanceId, Isp, VersionName};
-use ensemble_model::instance::PodStatus;
-use ensemble_model::observation::{InstanceObservation, Observation, PodObservation, Presence, Reach};
+use ensemble_model::observation::{InstanceObservation, Observation, Presence, Reach};
 use ensemble_model::spec::Resources;
 use ensemble_model::wanted::{
     CellKey, CellTemplate, Coverage, Epoch, Wanted, WantedCell, WantedInstance, WantedWorkload,
@@ -39,29 +37,6 @@ fn wanted(coverage: Coverage, cells: Vec<WantedCell>) -> Wanted {
     Wanted { epoch: Epoch(7), coverage, cells }
 }
 
-fn report(reach: Reach, instances: &[(&str, Presence)]) -> Observation {
-    let instances = instances
-        .iter()
-        .map(|(id, presence)| InstanceObservation {
-            instance: InstanceId::new(*id),
-            presence: presence.clone(),
-        })
-        .collect();
-    Observation { engine: EngineName::new("here"), epoch: Epoch(7), reach, instances, resolved: Vec::new() }
-}
-
-fn running() -> Presence {
-    let pod = PodObservation {
-        workload: "web".into(),
-        index: 0,
-        status: PodStatus::Running,
-        address: None,
-        restarts: 0,
-        message: String::new(),
-    };
-    Presence::Here { pods: vec![pod], ready: true, hopeless: None }
-}
-
 /// One line per report: `Listed: i-1 Running, i-2 gone`.
 fn words(observations: &[Observation]) -> Vec<String> {
     let word = |one: &InstanceObservation| match &one.presence {
@@ -88,136 +63,6 @@ fn words(observations: &[Observation]) -> Vec<String> {
 fn cut_off(nodes: &[&str]) -> Faults {
     let unreachable = nodes.iter().map(|node| EdgeNodeId::new(*node)).collect::<BTreeSet<_>>();
     Faults { unreachable, ..Faults::default() }
-}
-
-/// `i-1` runs on `n`, `i-2` on `m`, and the engine has said so.
-fn filter() -> Filter {
-    let mut filter = Filter::new(EngineName::new("here"));
-    filter.converge(wanted(Coverage::Complete, vec![cell("n", &["i-1"], &[]), cell("m", &["i-2"], &[])]));
-    let heard = filter.observe(report(Reach::Whole, &[("i-1", running()), ("i-2", running())]));
-    assert_eq!(words(&heard), ["Whole: i-1 Running, i-2 Running"]);
-    filter
-}
-
-fn switch(filter: &mut Filter, faults: Faults) -> Switched {
-    filter.set(faults);
-    filter.due()
-}
-
-#[test]
-fn without_faults_everything_passes_unchanged() {
-    let mut filter = filter();
-    let asked = wanted(Coverage::Listed, vec![cell("n", &["i-1", "i-3"], &[])]);
-
-    let passed = filter.converge(asked.clone());
-    let said = report(Reach::Listed, &[("i-3", running()), ("i-9", Presence::Gone)]);
-
-    assert_eq!((passed.coverage, passed.cells), (asked.coverage, asked.cells));
-    assert_eq!(filter.observe(said.clone()), [said]);
-}
-
-#[test]
-fn a_node_cut_off_is_said_to_be_so_and_is_neither_told_nor_heard() {
-    let mut filter = filter();
-
-    let switched = switch(&mut filter, cut_off(&["n"]));
-    let cells = vec![cell("n", &[], &["i-1"]), cell("m", &["i-2", "i-3"], &[])];
-    let passed = filter.converge(wanted(Coverage::Listed, cells));
-    let heard = filter.observe(report(Reach::Listed, &[("i-1", Presence::Gone), ("i-3", running())]));
-
-    assert_eq!(words(&switched.observations), ["Unreachable n: "]);
-    assert_eq!(passed.cells, [cell("m", &["i-2", "i-3"], &[])]);
-    assert_eq!(words(&heard), ["Listed: i-3 Running"]);
-    assert!(filter.is_cut_off(&InstanceId::new("i-1")));
-}
-
-#[test]
-fn a_node_that_comes_back_is_told_what_it_missed_and_heard_as_a_whole() {
-    let mut filter = filter();
-    switch(&mut filter, cut_off(&["n"]));
-    filter.converge(wanted(Coverage::Listed, vec![cell("n", &["i-4"], &["i-1"])]));
-
-    let switched = switch(&mut filter, Faults::default());
-
-    let told = switched.wanted.expect("something was withheld");
-    assert_eq!((told.coverage, told.cells), (Coverage::Listed, vec![cell("n", &["i-4"], &["i-1"])]));
-    assert_eq!(words(&switched.observations), ["Whole: i-1 Running, i-2 Running"]);
-}
-
-#[test]
-fn what_is_gone_while_cut_off_is_confirmed_when_the_node_is_back() {
-    let mut filter = filter();
-    filter.converge(wanted(Coverage::Listed, vec![cell("n", &[], &["i-1"])]));
-    switch(&mut filter, cut_off(&["n"]));
-    assert_eq!(filter.observe(report(Reach::Listed, &[("i-1", Presence::Gone)])), []);
-
-    let switched = switch(&mut filter, Faults::default());
-
-    assert_eq!(words(&switched.observations), ["Whole: i-1 gone, i-2 Running"]);
-}
-
-#[test]
-fn of_several_nodes_the_first_to_come_back_is_heard_by_name() {
-    let mut filter = filter();
-    switch(&mut filter, cut_off(&["m", "n"]));
-
-    let switched = switch(&mut filter, cut_off(&["m"]));
-
-    assert_eq!(words(&switched.observations), ["Listed: i-1 Running"]);
-}
-
-#[test]
-fn a_report_of_the_whole_claims_nothing_about_a_node_cut_off() {
-    let mut filter = filter();
-    switch(&mut filter, cut_off(&["n"]));
-
-    let heard = filter.observe(report(Reach::Whole, &[("i-2", running())]));
-
-    assert_eq!(words(&heard), ["Unreachable n: ", "Listed: i-2 Running"]);
-}
-
-#[test]
-fn a_complete_list_changes_a_node_cut_off_only_when_it_is_back() {
-    let mut filter = filter();
-    switch(&mut filter, cut_off(&["n"]));
-
-    let passed = filter.converge(wanted(Coverage::Complete, vec![cell("m", &["i-2"], &[])]));
-    let switched = switch(&mut filter, Faults::default());
-
-    assert_eq!(passed.cells, [cell("m", &["i-2"], &[]), cell("n", &["i-1"], &[])]);
-    assert_eq!(switched.wanted.expect("something was withheld").cells, [cell("n", &[], &[])]);
-}
-
-#[test]
-fn what_was_wanted_and_not_yet_reported_is_pending_in_the_report_of_the_whole() {
-    let mut filter = filter();
-    switch(&mut filter, cut_off(&["n"]));
-    filter.converge(wanted(Coverage::Listed, vec![cell("m", &["i-2", "i-5"], &[])]));
-
-    let switched = switch(&mut filter, Faults::default());
-
-    assert_eq!(words(&switched.observations), ["Whole: i-1 Running, i-2 Running, i-5 Pending"]);
-}
-
-#[test]
-fn instances_fail_and_recover_as_they_are_told_to() {
-    let mut filter = filter();
-    let reason = "no executable".to_owned();
-    let faults = Faults {
-        failing: BTreeMap::from([(EdgeNodeId::new("n"), Failure::Crashing)]),
-        failing_instances: BTreeMap::from([(InstanceId::new("i-2"), Failure::Hopeless { reason })]),
-        ..Faults::default()
-    };
-
-    let failing = switch(&mut filter, faults);
-    let again = filter.observe(report(Reach::Listed, &[("i-1", running())]));
-    let gone = filter.observe(report(Reach::Listed, &[("i-2", Presence::Gone)]));
-    let sound = switch(&mut filter, Faults::default());
-
-    assert_eq!(words(&failing.observations), ["Listed: i-1 Failed, i-2 hopeless: no executable"]);
-    assert_eq!(words(&again), ["Listed: i-1 Failed"]);
-    assert_eq!(words(&gone), ["Listed: i-2 gone"]);
-    assert_eq!(words(&sound.observations), ["Listed: i-1 Running"]);
 }
 
 struct Bench {
@@ -291,27 +136,4 @@ async fn late_reports_arrive_in_order_and_not_before_their_time() {
     assert_eq!(ids, ["i-0", "i-1", "i-2"]);
     assert!(begun.elapsed() >= 2 * delay);
     bench.engine.shut_down().await;
-}
-
-#[test]
-fn what_was_missed_between_two_switches_is_heard_though_nobody_knew_of_the_first() {
-    let mut filter = filter();
-    filter.set(cut_off(&["n"]));
-    assert_eq!(filter.observe(report(Reach::Listed, &[("i-1", Presence::Gone)])), []);
-    filter.set(Faults::default());
-
-    let due = filter.due();
-
-    assert_eq!(words(&due.observations), ["Listed: i-1 gone"]);
-}
-
-#[test]
-fn what_was_withheld_never_overtakes_something_newer() {
-    let mut filter = filter();
-    filter.set(cut_off(&["n"]));
-    filter.converge(wanted(Coverage::Listed, vec![cell("n", &["i-1", "i-4"], &[])]));
-    filter.set(Faults::default());
-    filter.converge(wanted(Coverage::Listed, vec![cell("n", &["i-1"], &["i-4"])]));
-
-    assert_eq!(filter.due().wanted.map(|wanted| wanted.cells), None);
 }

@@ -2,8 +2,9 @@
 
 use crate::fixture::{Bench, until};
 use crate::need_root;
-use ensemble_engine::embedded::record::{self, End, Exit, KillCause, Prospect};
+use ensemble_engine::embedded::kernel::Linux;
 use ensemble_engine::embedded::shim::order::LogBounds;
+use ensemble_supervision::record::{self, End, Exit, KillCause, Prospect};
 
 #[test]
 fn a_container_starts_and_stops_and_leaves_only_its_records() {
@@ -232,7 +233,7 @@ fn a_supervisor_that_begins_after_its_attempt_was_given_up_starts_nothing() {
     let late = bench.run_second();
 
     assert!(!late.success());
-    assert_eq!(record::read::<Exit>(&bench.directory.exit()).unwrap(), Some(given_up));
+    assert_eq!(record::read::<Exit>(&Linux, &bench.directory.exit()).unwrap(), Some(given_up));
 }
 
 #[test]

@@ -3,8 +3,9 @@
 
 use super::hierarchy::Version;
 use super::{Error, Hierarchies};
-use crate::embedded::kernel;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use crate::embedded::kernel::Linux;
+use ensemble_supervision::kernel::{Kernel, Signal};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
@@ -173,7 +174,7 @@ impl ContainerGroup {
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
         if lies_in(&groups, &self.below) {
             // Best effort: `kill` counts who is left.
-            let _ = kernel::signal(&descriptor, Signal::KILL);
+            let _ = Linux.signal(&descriptor, Signal::Kill);
         }
     }
 }

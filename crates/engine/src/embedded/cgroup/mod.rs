@@ -16,6 +16,7 @@ pub use hierarchy::Hierarchies;
 use bounds::ProcessBounds;
 use devices::DeviceRules;
 use ensemble_model::spec::Resources;
+use ensemble_supervision::kernel::Groups;
 use hierarchy::{Hierarchy, Version};
 use std::collections::BTreeSet;
 use std::fs;
@@ -122,7 +123,7 @@ impl Subtree {
     }
 
     /// Makes the instance's group with its limits. Called again it sets the limits anew.
-    pub fn make_instance(&self, instance: &str, limits: Resources) -> Result<(), Error> {
+    fn set_up_instance(&self, instance: &str, limits: Resources) -> Result<(), Error> {
         for hierarchy in &self.hierarchies.all {
             let path = hierarchy.mount.join(&self.name).join(instance);
             hierarchy.make(&path)?;
@@ -153,29 +154,6 @@ impl Subtree {
         }
     }
 
-    /// Whether the instance's group is there in every hierarchy.
-    pub fn has_instance(&self, instance: &str) -> bool {
-        self.hierarchies.all.iter().all(|hierarchy| hierarchy.mount.join(&self.name).join(instance).is_dir())
-    }
-
-    /// The names of all instance groups, in whatever hierarchy they are.
-    pub fn instances(&self) -> Result<BTreeSet<String>, Error> {
-        let mut names = BTreeSet::new();
-        for hierarchy in &self.hierarchies.all {
-            let root = hierarchy.mount.join(&self.name);
-            for path in group::children(&root).map_err(|source| Error::Read { path: root.clone(), source })? {
-                names.extend(path.file_name().and_then(|name| name.to_str()).map(str::to_owned));
-            }
-        }
-        names.remove(SUPERVISORS);
-        Ok(names)
-    }
-
-    /// Kills whatever is left in the instance's group and removes it and the groups in it.
-    pub fn remove_instance(&self, instance: &str) -> Result<(), Error> {
-        self.group(&Path::new(&self.name).join(instance)).kill_and_remove()
-    }
-
     /// One container's group; nothing is made.
     pub fn container(&self, instance: &str, container: &str) -> ContainerGroup {
         self.group(&Path::new(&self.name).join(instance).join(container))
@@ -199,6 +177,50 @@ impl Subtree {
 
     fn group(&self, below: &Path) -> ContainerGroup {
         ContainerGroup::new(&self.hierarchies, below)
+    }
+}
+
+impl Groups for Subtree {
+    /// In whatever hierarchy they are.
+    fn instances(&self) -> io::Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        for hierarchy in &self.hierarchies.all {
+            let root = hierarchy.mount.join(&self.name);
+            let children = group::children(&root);
+            for path in children.map_err(|source| Error::Read { path: root.clone(), source })? {
+                names.extend(path.file_name().and_then(|name| name.to_str()).map(str::to_owned));
+            }
+        }
+        names.remove(SUPERVISORS);
+        Ok(names)
+    }
+
+    /// In every hierarchy.
+    fn has_instance(&self, instance: &str) -> bool {
+        self.hierarchies.all.iter().all(|hierarchy| hierarchy.mount.join(&self.name).join(instance).is_dir())
+    }
+
+    fn make_instance(&self, instance: &str, limits: Resources) -> io::Result<()> {
+        Ok(self.set_up_instance(instance, limits)?)
+    }
+
+    fn remove_instance(&self, instance: &str) -> io::Result<()> {
+        Ok(self.group(&Path::new(&self.name).join(instance)).kill_and_remove()?)
+    }
+
+    fn kill_container(&self, instance: &str, container: &str) -> io::Result<()> {
+        Ok(self.container(instance, container).kill()?)
+    }
+
+    fn remove_container(&self, instance: &str, container: &str) -> io::Result<()> {
+        Ok(self.container(instance, container).kill_and_remove()?)
+    }
+}
+
+/// Over the kernel seam; what it says and what it came from stay.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::other(error)
     }
 }
 

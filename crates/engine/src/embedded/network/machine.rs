@@ -14,7 +14,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use super::{Network, NetworkConfig};
-use crate::embedded::pod::PodKey;
+use ensemble_supervision::pod::PodKey;
 
 /// Long enough for a handshake on a loaded machine; what is dropped has to be waited for in full.
 pub(super) const PATIENCE: Duration = Duration::from_millis(700);

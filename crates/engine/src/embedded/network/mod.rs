@@ -16,14 +16,10 @@
 //! neighbour on the same bridge are routed by the machine, where `rules` decides; the isolated ports make that a
 //! property of the bridge instead of a courtesy of the pod.
 
-mod address;
-mod error;
-mod names;
 mod namespace;
 mod netlink;
 mod nft;
 mod obstacle;
-mod record;
 mod resolver;
 mod rules;
 mod sysctl;
@@ -45,9 +41,9 @@ use ensemble_model::id::AppId;
 use ipnet::Ipv4Net;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::embedded::pod::PodKey;
+use ensemble_supervision::pod::PodKey;
 
-pub use error::Error;
+pub use ensemble_supervision::network::{Error, FoundPod, Presence};
 pub use namespace::forget_namespaces;
 pub use resolver::resolv_conf;
 
@@ -76,23 +72,6 @@ pub struct PodNetwork {
     pub netns: PathBuf,
     /// Reachable from the machine.
     pub address: Ipv4Addr,
-}
-
-/// A pod that holds an address, and what of it is in the kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundPod {
-    pub pod: PodKey,
-    pub app: AppId,
-    pub address: Ipv4Addr,
-    pub namespace: Presence,
-    pub interface: Presence,
-}
-
-/// Whether something was found in the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    There,
-    Missing,
 }
 
 /// The pod network of one data directory. Clones ask the same thread, which ends with the last of them; what it made

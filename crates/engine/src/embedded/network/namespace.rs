@@ -13,9 +13,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fs::statfs;
 
-use super::error::Error;
 use super::netlink::Socket;
 use super::sysctl;
+use ensemble_supervision::network::Error;
 
 const DIRECTORY: &str = "netns";
 

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::error::Error;
+use ensemble_supervision::network::Error;
 
 /// One call takes a few milliseconds; a machine under load gets this long.
 const WITHIN: Duration = Duration::from_secs(10);

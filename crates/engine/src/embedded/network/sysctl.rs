@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::error::Error;
+use ensemble_supervision::network::Error;
 
 /// Sets `net/<name>`, for example `ipv4/ip_forward`. A setting the kernel does not know is passed over: what it would
 /// have switched off is not there either.

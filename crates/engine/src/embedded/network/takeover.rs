@@ -12,11 +12,12 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use super::NetworkConfig;
-use super::address::{self, Allocator, subnets};
-use super::error::Error;
-use super::names::Names;
-use super::record::{Record, RecordFile};
 use super::wire::Wiring;
+use crate::embedded::kernel::Linux;
+use ensemble_supervision::network::Error;
+use ensemble_supervision::network::address::{self, Allocator, subnets};
+use ensemble_supervision::network::names::Names;
+use ensemble_supervision::network::record::{Record, RecordFile};
 
 /// More bridges than any slice has.
 pub(super) const MOST_BRIDGES: usize = 16;
@@ -34,7 +35,7 @@ pub(super) fn take_over(
     wiring: &mut Wiring,
 ) -> Result<Record, Error> {
     let _lock = lock_set_up()?;
-    let former = file.load()?;
+    let former = file.load(&Linux)?;
     if former.is_none() {
         wiring.remove_bridges(MOST_BRIDGES)?;
     }
@@ -47,7 +48,7 @@ pub(super) fn take_over(
         wiring.remove_bridges(MOST_BRIDGES)?;
     }
     if former.as_ref() != Some(&record) {
-        file.save(&record)?;
+        file.save(&Linux, &record)?;
     }
     remove_strays(&record, wiring)?;
     wiring.bridge(subnets(record.slice)[0])?;
@@ -89,7 +90,10 @@ fn settle(
     let mut allocator = Allocator::new(slice, taken);
     for (pod, held) in &former.pods {
         let address = kept(held.address).or_else(|| allocator.allocate()).ok_or(Error::Full { slice })?;
-        record.pods.insert(pod.clone(), super::record::Reservation { address, ..held.clone() });
+        record.pods.insert(
+            pod.clone(),
+            ensemble_supervision::network::record::Reservation { address, ..held.clone() },
+        );
     }
     Ok(record)
 }
@@ -146,9 +150,9 @@ fn moved(address: Ipv4Addr, from: Ipv4Net, to: Ipv4Net) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::embedded::network::record::Reservation;
-    use crate::embedded::pod::PodKey;
     use ensemble_model::id::{AppId, InstanceId};
+    use ensemble_supervision::network::record::Reservation;
+    use ensemble_supervision::pod::PodKey;
 
     fn net(text: &str) -> Ipv4Net {
         text.parse().unwrap()

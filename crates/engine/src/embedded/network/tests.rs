@@ -5,9 +5,9 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::machine::{Greeter, Machine, app, ip, on_a_machine, pod, run, wait, within};
-use super::names::Names;
 use super::namespace::forget_namespaces;
 use super::{Error, Network, PodNetwork, Presence};
+use ensemble_supervision::network::names::Names;
 
 fn attach(network: &Network, index: u32, application: &str) -> PodNetwork {
     wait(network.attach(&pod(index), &app(application))).unwrap()

@@ -6,9 +6,10 @@ use std::os::fd::AsFd as _;
 
 use ipnet::Ipv4Net;
 
-use super::error::Error;
 use super::netlink::{PodWire, Socket};
-use super::{address, names, nft, obstacle};
+use super::{nft, obstacle};
+use ensemble_supervision::network::Error;
+use ensemble_supervision::network::{address, names};
 
 /// A masquerading rule, the most that the real ones ask of the kernel.
 const RULES: &str = "table ip ensemble_trial { chain outwards { type nat hook postrouting priority srcnat; \

@@ -7,14 +7,14 @@ use std::os::fd::AsFd as _;
 use std::thread;
 use std::time::Duration;
 
-use super::address::Subnet;
-use super::error::Error;
-use super::names::{Names, hardware_address};
 use super::namespace::{Namespace, Namespaces, Origin};
 use super::netlink::{Link, LinkState, POD_LINK, PodWire, Socket};
-use super::record::Reservation;
 use super::sysctl;
-use crate::embedded::pod::PodKey;
+use ensemble_supervision::network::Error;
+use ensemble_supervision::network::address::Subnet;
+use ensemble_supervision::network::names::{Names, hardware_address};
+use ensemble_supervision::network::record::Reservation;
+use ensemble_supervision::pod::PodKey;
 
 const UP_TRIES: u32 = 2_000;
 const UP_PAUSE: Duration = Duration::from_millis(1);

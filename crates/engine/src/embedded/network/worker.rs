@@ -7,16 +7,17 @@ use std::net::Ipv4Addr;
 use ensemble_model::id::AppId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::address::{self, Allocator, subnet_of};
-use super::error::Error;
-use super::names::Names;
 use super::namespace::Namespaces;
-use super::record::{Record, RecordFile, Reservation};
 use super::rules::Rules;
 use super::takeover::{self, MOST_BRIDGES};
 use super::wire::Wiring;
 use super::{FoundPod, NetworkConfig, PodNetwork, Presence, nft, obstacle};
-use crate::embedded::pod::PodKey;
+use crate::embedded::kernel::Linux;
+use ensemble_supervision::network::Error;
+use ensemble_supervision::network::address::{self, Allocator, subnet_of};
+use ensemble_supervision::network::names::Names;
+use ensemble_supervision::network::record::{Record, RecordFile, Reservation};
+use ensemble_supervision::pod::PodKey;
 
 /// How many pods change in one go. The first of them waits for the last.
 const MOST_AT_ONCE: usize = 64;
@@ -189,7 +190,7 @@ impl Worker {
         if record == self.record {
             return planned;
         }
-        match self.file.save(&record) {
+        match self.file.save(&Linux, &record) {
             Ok(()) => {
                 self.record = record;
                 planned
@@ -272,7 +273,7 @@ impl Worker {
         }
         let mut record = self.record.clone();
         record.pods.retain(|pod, _| !gone.contains(pod));
-        self.file.save(&record)?;
+        self.file.save(&Linux, &record)?;
         for pod in gone {
             if let Some(held) = self.record.pods.get(pod) {
                 self.allocator.free(held.address);
@@ -306,7 +307,7 @@ impl Worker {
         self.wiring.remove_bridges(MOST_BRIDGES)?;
         self.wiring.namespaces.close()?;
         nft::run(&Rules::removal(&self.names.table()))?;
-        self.file.remove()
+        self.file.remove(&Linux)
     }
 }
 

@@ -3,10 +3,12 @@
 //! when this one ends, because the supervisor is a subreaper.
 
 use super::executor::FilteredExecutor;
-use super::order::{Directory, Order};
+use super::order::Order;
 use super::{Error, finish};
-use crate::embedded::record::{self, Prospect};
+use crate::embedded::kernel::Linux;
 use crate::embedded::seccomp::Filters;
+use ensemble_supervision::directory::Directory;
+use ensemble_supervision::record::{self, Prospect};
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
@@ -72,7 +74,7 @@ fn create(
     report: File,
 ) -> Result<Container, Error> {
     let missing = || Error::NoOrder { directory: directory.spec().display().to_string() };
-    let mut spec: Spec = record::read(&directory.spec())?.ok_or_else(missing)?;
+    let mut spec: Spec = record::read(&Linux, &directory.spec())?.ok_or_else(missing)?;
     finish::complete_spec(&mut spec, directory, order)?;
     set_root(&mut spec, directory);
     set_network(&mut spec, network)?;

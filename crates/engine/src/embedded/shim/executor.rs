@@ -2,8 +2,8 @@
 //! Runs in the container's first process after namespaces, root and capabilities are set; says what went wrong
 //! through a pipe that the program never inherits.
 
-use crate::embedded::record::Prospect;
 use crate::embedded::seccomp::Filters;
+use ensemble_supervision::record::Prospect;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};

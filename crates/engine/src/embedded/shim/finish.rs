@@ -2,10 +2,11 @@
 //! of all of it. Cleaning up is idempotent: the engine does the same for a supervisor that could not.
 
 use super::Error;
-use super::order::{Directory, Order};
+use super::order::Order;
 use crate::embedded::image;
-use crate::embedded::record::Prospect;
 use crate::embedded::rootfs;
+use ensemble_supervision::directory::Directory;
+use ensemble_supervision::record::Prospect;
 use oci_spec::runtime::{Spec, User};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;

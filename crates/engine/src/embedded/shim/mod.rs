@@ -12,10 +12,11 @@ mod stage;
 mod watch;
 
 use super::image;
-use super::kernel::{self, clocks};
-use super::record::{self, End, Exit, Prospect};
+use super::kernel::{self, Linux, clocks};
 use super::rootfs;
-use order::{Directory, Order};
+use ensemble_supervision::directory::Directory;
+use ensemble_supervision::record::{self, End, Exit, Prospect};
+use order::Order;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -97,10 +98,11 @@ pub fn main(directory: &Path) -> ExitCode {
 
 fn supervise(directory: &Directory) -> Result<(), Error> {
     let missing = || Error::NoOrder { directory: directory.path().display().to_string() };
-    let order: Order = record::read(&directory.order())?.ok_or_else(missing)?;
+    let order: Order = record::read(&Linux, &directory.order())?.ok_or_else(missing)?;
     let lock = stage::take_lock(directory)?;
     // Started so late that the engine has given this attempt up: the next one is not ours to begin.
-    if matches!(record::read::<Exit>(&directory.exit()), Ok(Some(exit)) if exit.attempt == order.attempt) {
+    if matches!(record::read::<Exit>(&Linux, &directory.exit()), Ok(Some(exit)) if exit.attempt == order.attempt)
+    {
         return Err(Error::GivenUp);
     }
     let mut session = stage::leave_session()?;
@@ -139,7 +141,7 @@ fn write_exit(directory: &Directory, order: &Order, ended: &Ended) {
         up_ms: ended.up_ms,
     };
     for _ in 0..RECORD_TRIES {
-        if record::write_of_process(&directory.exit(), &exit).is_ok() {
+        if record::write_of_process(&Linux, &directory.exit(), &exit).is_ok() {
             return;
         }
         finish::clean_up(directory, order);

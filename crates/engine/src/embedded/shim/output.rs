@@ -2,8 +2,10 @@
 //! `2026-11-24T18:47:30.123456789Z stdout F text`; `P` marks a piece of a longer line. What is over the rate, or
 //! does not fit the disk, is dropped and counted. Reading is `logs`; the formats of both must agree.
 
-use super::order::{Directory, LogBounds};
-use crate::embedded::kernel::{Clocks, clocks};
+use super::order::LogBounds;
+use crate::embedded::kernel::clocks;
+use ensemble_supervision::directory::Directory;
+use ensemble_supervision::kernel::Clocks;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -2,13 +2,16 @@
 //! Everything here is about the supervisor; the container is made by `create`.
 
 use super::Error;
-use super::order::{Directory, Order};
-use crate::embedded::{kernel, network};
+use super::order::Order;
+use crate::embedded::kernel::Linux;
+use crate::embedded::network;
+use ensemble_supervision::directory::Directory;
+use ensemble_supervision::kernel::Kernel;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::MountPropagationFlags;
 use rustix::process::DumpableBehavior;
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -31,8 +34,8 @@ impl Session {
 pub(super) fn take_lock(directory: &Directory) -> Result<File, Error> {
     let patience = Instant::now() + LOCK_PATIENCE;
     loop {
-        if let Some(mut file) = kernel::take_lock(&directory.lock()).map_err(Error::step("take the lock"))? {
-            name_holder(&mut file).map_err(Error::step("write into the lock"))?;
+        if let Some(file) = Linux.take_lock(&directory.lock()).map_err(Error::step("take the lock"))? {
+            name_holder(&file).map_err(Error::step("write into the lock"))?;
             return Ok(file);
         }
         if Instant::now() > patience {
@@ -42,11 +45,8 @@ pub(super) fn take_lock(directory: &Directory) -> Result<File, Error> {
     }
 }
 
-fn name_holder(file: &mut File) -> io::Result<()> {
-    let identity = serde_json::to_vec(&kernel::own_identity()?)?;
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(&identity)
+fn name_holder(lock: &File) -> io::Result<()> {
+    Linux.write_lock(lock, &serde_json::to_vec(&Linux.own_process()?)?)
 }
 
 /// Own session, subreaper, working directory `/`, standard streams on `/dev/null`.

@@ -3,12 +3,14 @@
 
 use super::create::{self, Ends, Progress};
 use super::executor::ProgramFault;
-use super::order::{Directory, Order};
+use super::order::Order;
 use super::output::{LogWriter, Stream};
 use super::stage::{self, Session};
 use super::{Ended, Error, finish};
-use crate::embedded::kernel::{self, ProcessIdentity, clocks};
-use crate::embedded::record::{self, End, KillCause, Running};
+use crate::embedded::kernel::{self, Linux, clocks};
+use ensemble_supervision::directory::Directory;
+use ensemble_supervision::kernel::ProcessIdentity;
+use ensemble_supervision::record::{self, End, KillCause, Running};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -230,7 +232,7 @@ impl Creation {
         };
         order.group.join_unified(pid).map_err(Error::step("put the container into its v2 group"))?;
         let running = describe(pid, order).map_err(Error::step("describe the container's process"))?;
-        record::write_of_process(&directory.running(), &running)?;
+        record::write_of_process(&Linux, &directory.running(), &running)?;
         self.go.write_all(&[1]).map_err(Error::step("let the container go"))?;
         match self.next_word()? {
             Progress::Started => Ok(running),

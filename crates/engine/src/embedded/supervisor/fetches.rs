@@ -1,7 +1,7 @@
 //! What is under way for images. A slow registry must hold up neither starts nor stops, so these have a bound of their own,
 //! and one that nobody waits for any more is cut short.
 
-use crate::embedded::reconcile::state::Subject;
+use ensemble_supervision::reconcile::state::Subject;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::task::AbortHandle;
 

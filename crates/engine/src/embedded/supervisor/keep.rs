@@ -2,12 +2,12 @@
 //! (`decisions.md` §2.3). Everything else of it is removed.
 
 use super::machine::{Error, remove_directory};
-use crate::embedded::kernel::clocks;
-use crate::embedded::layout::{self, ContainerKey, Layout};
-use crate::embedded::reconcile::state::containers;
-use crate::embedded::record::{self, InstanceRecord};
-use crate::embedded::shim::order::Directory;
+use crate::embedded::kernel::{Linux, clocks};
 use ensemble_model::id::InstanceId;
+use ensemble_supervision::directory::Directory;
+use ensemble_supervision::layout::{self, ContainerKey, Layout};
+use ensemble_supervision::reconcile::state::containers;
+use ensemble_supervision::record::{self, InstanceRecord};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ const KEPT_AT_MOST: usize = 1_000;
 /// Moves the instance's directory to the kept ones, without what only a running container needs.
 pub(super) fn keep(layout: &Layout, id: &InstanceId) -> Result<(), Error> {
     let directory = layout.instance(id);
-    let record = match record::read::<InstanceRecord>(&layout::instance_record(&directory)) {
+    let record = match record::read::<InstanceRecord>(&Linux, &layout::instance_record(&directory)) {
         Ok(Some(record)) => record,
         // Nothing there to keep, or nothing by which it could be found again.
         Ok(None) | Err(record::Error::Malformed { .. }) => return remove_directory(&directory),

@@ -6,15 +6,16 @@ use super::program::Program;
 use super::start::Start;
 use crate::embedded::cgroup::{self, Subtree};
 use crate::embedded::image::{self, Images};
-use crate::embedded::kernel::{self, ProcessIdentity, clocks};
-use crate::embedded::layout::{self, ContainerKey, Layout};
+use crate::embedded::kernel::{self, Linux, clocks};
 use crate::embedded::network::{self, Network};
-use crate::embedded::pod::PodKey;
-use crate::embedded::reconcile::state::{Action, Loss, Stray};
-use crate::embedded::record::{self, Attempt, End, Exit, InstanceRecord, Prospect, Running};
-use crate::embedded::shim::order::{Directory, LogBounds};
+use crate::embedded::shim::order::LogBounds;
 use ensemble_model::id::{AppId, Digest, InstanceId};
-use rustix::process::Signal;
+use ensemble_supervision::directory::Directory;
+use ensemble_supervision::kernel::{Groups, Kernel, ProcessIdentity, Signal, open_process};
+use ensemble_supervision::layout::{self, ContainerKey, Layout};
+use ensemble_supervision::pod::PodKey;
+use ensemble_supervision::reconcile::state::{Action, Loss, Stray};
+use ensemble_supervision::record::{self, Attempt, End, Exit, InstanceRecord, Prospect, Running};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -30,6 +31,8 @@ pub(crate) enum Error {
     Record(#[from] record::Error),
     #[error(transparent)]
     Group(#[from] cgroup::Error),
+    #[error(transparent)]
+    Groups(io::Error),
     #[error("image `{image}`")]
     Image {
         image: String,
@@ -73,6 +76,7 @@ impl Error {
             | Self::ImageLost { .. }
             | Self::Record(_)
             | Self::Group(_)
+            | Self::Groups(_)
             | Self::Network(_)
             | Self::File { .. }
             | Self::Spawn(_)
@@ -159,7 +163,8 @@ impl Machine {
                 Err(source) => Err(Error::Image { image, source }),
             },
             Action::Sweep(Stray::Group(name)) => {
-                self.blocking(move |machine| Ok(machine.subtree.remove_instance(&name)?)).await
+                self.blocking(move |machine| machine.subtree.remove_instance(&name).map_err(Error::Groups))
+                    .await
             }
         }
     }
@@ -182,20 +187,22 @@ impl Machine {
         let directory = self.layout.instance(&record.id);
         std::fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
         let path = layout::instance_record(&directory);
-        if record::read::<InstanceRecord>(&path)?.as_ref() != Some(record) {
-            record::write(&path, record)?;
+        if record::read::<InstanceRecord>(&Linux, &path)?.as_ref() != Some(record) {
+            record::write(&Linux, &path, record)?;
         }
-        self.subtree.make_instance(&layout::instance_group(&record.id), record.template.limits)?;
+        self.subtree
+            .make_instance(&layout::instance_group(&record.id), record.template.limits)
+            .map_err(Error::Groups)?;
         Ok(())
     }
 
     /// Under the supervisor's lock: one that was started late finds itself given up, or is left alone.
     fn collect(&self, key: &ContainerKey, attempt: Attempt, loss: Loss) -> Result<(), Error> {
         let directory = self.layout.container(key);
-        let lock = kernel::take_lock(&directory.lock()).map_err(Error::file("lock", &directory.lock()))?;
+        let lock = Linux.take_lock(&directory.lock()).map_err(Error::file("lock", &directory.lock()))?;
         let Some(lock) = lock else { return Ok(()) };
         let given_up = self.give_up(key, attempt, loss);
-        kernel::release_lock(&lock);
+        Linux.release_lock(lock);
         given_up
     }
 
@@ -204,11 +211,13 @@ impl Machine {
         self.group(key).kill_and_remove()?;
         let boot_id = kernel::boot_id().map_err(Error::file("read", Path::new("the boot id")))?;
         let now = clocks();
-        let running = record::read::<Running>(&directory.running()).unwrap_or_default();
+        let running = record::read::<Running>(&Linux, &directory.running()).unwrap_or_default();
         let same_boot = running.filter(|running| running.process.boot_id == boot_id);
         if let Some(running) = &same_boot {
             // Its parent is dead: where we are process 1, we are its parent now.
-            kernel::reap(&running.process);
+            if let Ok(Some(process)) = open_process(&Linux, &running.process) {
+                Linux.reap(&process);
+            }
         }
         let up_ms = same_boot.map_or(0, |running| now.boot_ms.saturating_sub(running.started_boot_ms));
         let end = End::Lost { reason: loss.reason().to_owned() };
@@ -219,13 +228,13 @@ impl Machine {
         };
         let attempt = attempt.number;
         let exit = Exit { attempt, end, at: now.wall, boot_id, at_boot_ms: now.boot_ms, up_ms };
-        record::write_of_process(&directory.exit(), &exit)?;
+        record::write_of_process(&Linux, &directory.exit(), &exit)?;
         remove_directory(&directory.work())
     }
 
     fn stop(&self, key: &ContainerKey) -> Result<(), Error> {
         match self.supervisor(key)? {
-            Some(process) => kernel::signal(process, Signal::TERM).map_err(Error::Signal),
+            Some(process) => Linux.signal(&process, Signal::Terminate).map_err(Error::Signal),
             None => {
                 // A supervisor that cannot be asked (its lock names nobody) ends by itself once its container has.
                 self.group(key).kill()?;
@@ -238,7 +247,7 @@ impl Machine {
     fn kill(&self, key: &ContainerKey) -> Result<(), Error> {
         self.group(key).kill()?;
         match self.supervisor(key)? {
-            Some(process) => kernel::signal(process, Signal::KILL).map_err(Error::Signal),
+            Some(process) => Linux.signal(&process, Signal::Kill).map_err(Error::Signal),
             None => Ok(()),
         }
     }
@@ -249,7 +258,7 @@ impl Machine {
     }
 
     fn retire(&self, id: &InstanceId) -> Result<(), Error> {
-        self.subtree.remove_instance(&layout::instance_group(id))?;
+        self.subtree.remove_instance(&layout::instance_group(id)).map_err(Error::Groups)?;
         keep::keep(&self.layout, id)?;
         keep::forget_old(&self.layout)
     }
@@ -268,12 +277,12 @@ impl Machine {
 /// Who holds the lock of this directory: written into it, and believed only if the process is that one. A lock that
 /// makes no sense names nobody.
 pub(super) fn supervisor_of(directory: &Directory) -> Result<Option<OwnedFd>, Error> {
-    let identity = match record::read::<ProcessIdentity>(&directory.lock()) {
+    let identity = match record::read::<ProcessIdentity>(&Linux, &directory.lock()) {
         Err(record::Error::Malformed { .. }) => None,
         read => read?,
     };
     let Some(identity) = identity else { return Ok(None) };
-    kernel::open_process(&identity).map_err(Error::Signal)
+    open_process(&Linux, &identity).map_err(Error::Signal)
 }
 
 /// Ends every supervisor in a directory that nobody knows, so that it can be removed.
@@ -281,7 +290,7 @@ fn kill_supervisors(path: &Path, depth: usize) -> Result<(), Error> {
     let directory = Directory::new(path);
     // Best effort: a lock that cannot be read names nobody, and the group's sweep ends the container.
     if let Ok(Some(process)) = supervisor_of(&directory) {
-        kernel::signal(process, Signal::KILL).map_err(Error::Signal)?;
+        Linux.signal(&process, Signal::Kill).map_err(Error::Signal)?;
     }
     if depth < STRAY_DEPTH {
         for entry in std::fs::read_dir(path).map_err(Error::file("list", path))?.flatten() {

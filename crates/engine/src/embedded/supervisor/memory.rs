@@ -4,12 +4,12 @@
 use super::machine::Machine;
 use crate::embedded::kernel::clocks;
 use crate::embedded::network::{self, FoundPod};
-use crate::embedded::reconcile::observe::{Told, observe};
-use crate::embedded::reconcile::state::{Facts, Records, Stray, Wish, Wishes, pods};
 use crate::embedded::scan;
 use ensemble_model::id::InstanceId;
 use ensemble_model::observation::{InstanceObservation, Presence, ResolvedImage};
 use ensemble_model::wanted::Wanted;
+use ensemble_supervision::reconcile::observe::{Told, observe};
+use ensemble_supervision::reconcile::state::{Facts, Records, Stray, Wish, Wishes, pods};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 

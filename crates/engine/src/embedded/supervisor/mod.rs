@@ -11,13 +11,13 @@ mod start;
 pub(crate) mod watch;
 
 use super::kernel::clocks;
-use super::layout::ContainerKey;
-use super::reconcile::state::{Action, Failure, ImageOf, Knowledge, Subject};
-use super::reconcile::{Decision, reconcile};
 use super::scan;
 use ensemble_model::id::{Digest, EngineName};
 use ensemble_model::observation::{InstanceObservation, Observation, Presence, Reach, ResolvedImage};
 use ensemble_model::wanted::{Epoch, Wanted};
+use ensemble_supervision::layout::ContainerKey;
+use ensemble_supervision::reconcile::state::{Action, Failure, ImageOf, Knowledge, Subject};
+use ensemble_supervision::reconcile::{Decision, reconcile};
 pub(crate) use fetches::Fetches;
 use machine::{Error, Learnt, Machine};
 pub(crate) use memory::Memory;

@@ -4,11 +4,13 @@
 use super::machine::{Error, Machine, remove_directory};
 use crate::embedded::container_spec::{ContainerSpec, OwnLimits};
 use crate::embedded::image::{self, Image, working_dir};
-use crate::embedded::layout::{self, ContainerKey};
+use crate::embedded::kernel::Linux;
 use crate::embedded::network::{self, PodNetwork};
-use crate::embedded::record::{self, Attempt, InstanceRecord};
-use crate::embedded::shim::order::{Directory, Order};
+use crate::embedded::shim::order::Order;
 use ensemble_model::application::Container;
+use ensemble_supervision::directory::Directory;
+use ensemble_supervision::layout::{self, ContainerKey};
+use ensemble_supervision::record::{self, Attempt, InstanceRecord};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::io;
@@ -46,7 +48,7 @@ impl Start {
         write_plain(&directory.order(), &self.order(machine, &image))?;
         write_plain(&directory.spec(), &spec)?;
         // From here on the attempt counts: without an exit record it was lost.
-        record::write_of_process(&directory.attempt(), &self.attempt)?;
+        record::write_of_process(&Linux, &directory.attempt(), &self.attempt)?;
         spawn(machine, &directory)
     }
 

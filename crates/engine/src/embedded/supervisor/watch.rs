@@ -2,9 +2,10 @@
 //! Says that one ended; how is in its records.
 
 use super::Message;
-use crate::embedded::kernel::{self, ProcessIdentity};
-use crate::embedded::layout::{ContainerKey, Layout};
-use crate::embedded::record;
+use crate::embedded::kernel::Linux;
+use ensemble_supervision::kernel::{ProcessIdentity, open_process};
+use ensemble_supervision::layout::{ContainerKey, Layout};
+use ensemble_supervision::record;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
@@ -44,7 +45,7 @@ impl Watches {
             if self.watched.contains_key(key) {
                 continue;
             }
-            match record::read::<ProcessIdentity>(&layout.container(key).lock()) {
+            match record::read::<ProcessIdentity>(&Linux, &layout.container(key).lock()) {
                 Ok(Some(identity)) => {
                     let task = tokio::spawn(watch(identity, key.clone(), self.messages.clone()));
                     self.watched.insert(key.clone(), task.abort_handle());
@@ -83,7 +84,7 @@ async fn until_reaped(process: OwnedFd) {
 }
 
 async fn watch(identity: ProcessIdentity, key: ContainerKey, messages: mpsc::Sender<Message>) {
-    if let Ok(Some(process)) = kernel::open_process(&identity) {
+    if let Ok(Some(process)) = open_process(&Linux, &identity) {
         until_reaped(process).await;
     } else {
         // Gone already, or the lock names one that is: look again, but not in a circle without a pause.

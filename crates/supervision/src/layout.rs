@@ -1,8 +1,8 @@
 //! Where the engine keeps what: the directories under its own, and the names of control groups. Names only; nothing
 //! here touches the disk, and no name is ever parsed back: records say what a directory is.
 
-use super::pod::PodKey;
-use super::shim::order::Directory;
+use crate::directory::Directory;
+use crate::pod::PodKey;
 use ensemble_model::id::InstanceId;
 use ring::digest;
 use serde::{Deserialize, Serialize};

@@ -8,9 +8,9 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 
-use super::kernel::Clocks;
-use super::layout::ContainerKey;
-use super::record::{Attempt, Exit, InstanceRecord};
+use crate::kernel::Clocks;
+use crate::layout::ContainerKey;
+use crate::record::{Attempt, Exit, InstanceRecord};
 use ensemble_model::id::InstanceId;
 use state::{
     Action, ContainerRecords, Facts, Knowledge, Loss, Records, Subject, Target, Wish, Wishes, containers,

@@ -3,10 +3,10 @@
 
 use super::super::reconcile;
 use super::super::state::{Action, Facts, Loss, Records, Stray, Wishes, containers};
-use crate::embedded::kernel::{Clocks, ProcessIdentity};
-use crate::embedded::layout::ContainerKey;
-use crate::embedded::pod::PodKey;
-use crate::embedded::record::{Attempt, End, Exit, KillCause, Running};
+use crate::kernel::{Clocks, ProcessIdentity};
+use crate::layout::ContainerKey;
+use crate::pod::PodKey;
+use crate::record::{Attempt, End, Exit, KillCause, Running};
 use ensemble_model::application::Container;
 use ensemble_model::id::{AppId, Digest, EdgeNodeId, InstanceId, Isp, VersionName};
 use ensemble_model::spec::Resources;

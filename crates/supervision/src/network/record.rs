@@ -3,8 +3,7 @@
 //! leaves the former or the new content. The form on disk and the one in memory are converted here only.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +11,9 @@ use ensemble_model::id::AppId;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use super::error::Error;
-use crate::embedded::pod::PodKey;
+use super::Error;
+use crate::kernel::{Durability, Kernel};
+use crate::pod::PodKey;
 
 const FILE: &str = "network.json";
 const TEMPORARY: &str = "network.json.new";
@@ -24,22 +24,22 @@ const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What one pod holds of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reservation {
-    pub(super) app: AppId,
-    pub(super) address: Ipv4Addr,
+pub struct Reservation {
+    pub app: AppId,
+    pub address: Ipv4Addr,
     /// The machine's end of its interface.
-    pub(super) link: String,
+    pub link: String,
     /// The name of its namespace file.
-    pub(super) namespace: String,
+    pub namespace: String,
 }
 
 /// All that is remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) slice: Ipv4Net,
+pub struct Record {
+    pub slice: Ipv4Net,
     /// By the number of their subnet.
-    pub(super) bridges: BTreeMap<usize, String>,
-    pub(super) pods: BTreeMap<PodKey, Reservation>,
+    pub bridges: BTreeMap<usize, String>,
+    pub pods: BTreeMap<PodKey, Reservation>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,25 +64,23 @@ struct StoredPod {
 
 /// The file of the record in the state directory.
 #[derive(Debug)]
-pub(super) struct RecordFile {
+pub struct RecordFile {
     directory: PathBuf,
 }
 
 impl RecordFile {
-    pub(super) fn new(state_dir: &Path) -> Self {
+    pub fn new(state_dir: &Path) -> Self {
         Self { directory: state_dir.to_owned() }
     }
 
     /// The last record written, or `None` when there was never one.
-    pub(super) fn load(&self) -> Result<Option<Record>, Error> {
+    pub fn load(&self, kernel: &impl Kernel) -> Result<Option<Record>, Error> {
         let path = self.directory.join(FILE);
-        let file = match File::open(&path) {
-            Ok(file) => file,
+        let bytes = match kernel.read(&path, MOST_BYTES) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::file("read", &path)(error)),
         };
-        let mut bytes = Vec::new();
-        file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(Error::file("read", &path))?;
         let unreadable = |reason: String| Error::Record { path: path.clone(), reason };
         let stored: Stored = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
         if stored.version != VERSION {
@@ -95,40 +93,32 @@ impl RecordFile {
     }
 
     /// Writes the record; it is durable when this returns.
-    pub(super) fn save(&self, record: &Record) -> Result<(), Error> {
+    pub fn save(&self, kernel: &impl Kernel, record: &Record) -> Result<(), Error> {
         let bytes =
             serde_json::to_vec(&to_stored(record)).expect("a record of plain data always becomes JSON");
         let temporary = self.directory.join(TEMPORARY);
-        write_durably(&temporary, &bytes).map_err(Error::file("write", &temporary))?;
+        kernel.write(&temporary, &bytes, Durability::Synced).map_err(Error::file("write", &temporary))?;
         let path = self.directory.join(FILE);
-        fs::rename(&temporary, &path).map_err(Error::file("write", &path))?;
-        self.sync_directory()
+        kernel.rename(&temporary, &path).map_err(Error::file("write", &path))?;
+        self.sync_directory(kernel)
     }
 
     /// Forgets everything; a record that is not there is no error.
-    pub(super) fn remove(&self) -> Result<(), Error> {
+    pub fn remove(&self, kernel: &impl Kernel) -> Result<(), Error> {
         for name in [FILE, TEMPORARY] {
             let path = self.directory.join(name);
-            match fs::remove_file(&path) {
+            match kernel.remove_file(&path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Error::file("remove", &path)(error)),
             }
         }
-        self.sync_directory()
+        self.sync_directory(kernel)
     }
 
-    fn sync_directory(&self) -> Result<(), Error> {
-        File::open(&self.directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(Error::file("sync", &self.directory))
+    fn sync_directory(&self, kernel: &impl Kernel) -> Result<(), Error> {
+        kernel.sync_directory(&self.directory).map_err(Error::file("sync", &self.directory))
     }
-}
-
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 fn to_stored(record: &Record) -> Stored {
@@ -156,6 +146,7 @@ fn from_stored(stored: Stored) -> Result<Record, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::scratch::Scratch;
     use ensemble_model::id::InstanceId;
 
     fn record() -> Record {
@@ -173,34 +164,42 @@ mod tests {
         }
     }
 
+    const DIRECTORY: &str = "/network";
+
+    fn file() -> RecordFile {
+        RecordFile::new(Path::new(DIRECTORY))
+    }
+
+    fn put(kernel: &Scratch, name: &str, content: &str) {
+        kernel.write(&Path::new(DIRECTORY).join(name), content.as_bytes(), Durability::Unsynced).unwrap();
+    }
+
     #[test]
     fn what_was_saved_is_loaded() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = RecordFile::new(directory.path());
-        assert_eq!(file.load().unwrap(), None);
+        let kernel = Scratch::default();
+        assert_eq!(file().load(&kernel).unwrap(), None);
 
-        file.save(&record()).unwrap();
+        file().save(&kernel, &record()).unwrap();
 
-        assert_eq!(file.load().unwrap(), Some(record()));
+        assert_eq!(file().load(&kernel).unwrap(), Some(record()));
     }
 
     #[test]
     fn a_half_written_successor_does_not_harm_the_record() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = RecordFile::new(directory.path());
-        file.save(&record()).unwrap();
+        let kernel = Scratch::default();
+        file().save(&kernel, &record()).unwrap();
 
-        fs::write(directory.path().join(TEMPORARY), "{\"version\":1,\"sli").unwrap();
+        put(&kernel, TEMPORARY, "{\"version\":1,\"sli");
 
-        assert_eq!(file.load().unwrap(), Some(record()));
+        assert_eq!(file().load(&kernel).unwrap(), Some(record()));
     }
 
     #[test]
     fn a_record_that_cannot_be_understood_is_named() {
         let check = |content: &str, expected: &str| {
-            let directory = tempfile::tempdir().unwrap();
-            fs::write(directory.path().join(FILE), content).unwrap();
-            let error = RecordFile::new(directory.path()).load().unwrap_err().to_string();
+            let kernel = Scratch::default();
+            put(&kernel, FILE, content);
+            let error = file().load(&kernel).unwrap_err().to_string();
             assert!(error.contains(FILE) && error.contains(expected), "{error}");
         };
 
@@ -215,13 +214,12 @@ mod tests {
 
     #[test]
     fn a_removed_record_is_gone_and_removing_it_again_is_no_error() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = RecordFile::new(directory.path());
-        file.save(&record()).unwrap();
+        let kernel = Scratch::default();
+        file().save(&kernel, &record()).unwrap();
 
-        file.remove().unwrap();
-        file.remove().unwrap();
+        file().remove(&kernel).unwrap();
+        file().remove(&kernel).unwrap();
 
-        assert_eq!(file.load().unwrap(), None);
+        assert_eq!(file().load(&kernel).unwrap(), None);
     }
 }

@@ -42,12 +42,12 @@ pub enum Error {
 
 impl Error {
     /// Makes an error of a system call: `kernel("create bridge `eb0`")`.
-    pub(super) fn kernel(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub fn kernel(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |source| Self::Kernel { action, source: Arc::new(source) }
     }
 
-    pub(super) fn file(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+    pub fn file(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { action, path, source: Arc::new(source) }
     }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use ring::digest;
 
-use crate::embedded::pod::PodKey;
+use crate::pod::PodKey;
 
 /// An interface name has at most 15 bytes.
 const LINK_DIGEST_BYTES: usize = 6;
@@ -14,48 +14,48 @@ const TAG_BYTES: usize = 4;
 
 /// The names of one data directory.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
+pub struct Names {
     identity: String,
     digest: digest::Digest,
 }
 
 impl Names {
     /// `identity` is the canonical path of the data directory.
-    pub(super) fn new(identity: &str) -> Self {
+    pub fn new(identity: &str) -> Self {
         let digest = digest::digest(&digest::SHA256, format!("ensemble pod network\n{identity}").as_bytes());
         Self { identity: identity.to_owned(), digest }
     }
 
     /// What decides where the search for a slice of the pod network begins.
-    pub(super) fn slice_hash(&self) -> u64 {
+    pub fn slice_hash(&self) -> u64 {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&self.digest.as_ref()[16..24]);
         u64::from_be_bytes(bytes)
     }
 
     /// The bridge of one subnet of the slice.
-    pub(super) fn bridge(&self, subnet: usize) -> String {
+    pub fn bridge(&self, subnet: usize) -> String {
         format!("eb{}{subnet:x}", self.tag())
     }
 
     /// What `ip link` shows beside the name of a bridge.
-    pub(super) fn bridge_alias(&self) -> String {
+    pub fn bridge_alias(&self) -> String {
         format!("ensemble {}", self.identity).chars().take(200).collect()
     }
 
     /// The number of the group that interfaces are put into to be deleted together; people use small numbers.
-    pub(super) fn deletion_group(&self) -> u32 {
+    pub fn deletion_group(&self) -> u32 {
         let mut bytes = [0; 4];
         bytes.copy_from_slice(&self.digest.as_ref()[8..12]);
         u32::from_be_bytes(bytes) | 0x4000_0000
     }
 
-    pub(super) fn table(&self) -> String {
+    pub fn table(&self) -> String {
         format!("ensemble_{}", self.tag())
     }
 
     /// The machine's end of a pod's interface. `attempt` counts names that another pod has already.
-    pub(super) fn link(&self, pod: &PodKey, attempt: u32) -> String {
+    pub fn link(&self, pod: &PodKey, attempt: u32) -> String {
         let input = format!("{}\n{}\n{attempt}", self.identity, pod.directory_name());
         format!("ev{}", hex(digest::digest(&digest::SHA256, input.as_bytes()).as_ref(), LINK_DIGEST_BYTES))
     }
@@ -66,14 +66,14 @@ impl Names {
 }
 
 /// Whether an interface bears the name of a bridge of ours, of whichever data directory. For explanations only.
-pub(super) fn is_bridge(name: &str) -> bool {
+pub fn is_bridge(name: &str) -> bool {
     let digits = name.strip_prefix("eb").unwrap_or_default();
     digits.len() > 2 * TAG_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The hardware address that belongs to an address of the pod network. It depends on nothing else, so an address
 /// that is given again never leaves a stale neighbour entry behind, and entries can be written before any traffic.
-pub(super) fn hardware_address(address: Ipv4Addr) -> [u8; 6] {
+pub fn hardware_address(address: Ipv4Addr) -> [u8; 6] {
     let [a, b, c, d] = address.octets();
     // 0x02: locally administered, unicast.
     [0x02, 0x45, a, b, c, d]

@@ -2,14 +2,13 @@
 //! that a crash leaves the old record or the new one; synced before, where it has to outlive a power cut.
 //! Types and their reading and writing only; `reconcile` says what follows from them.
 
-use super::kernel::ProcessIdentity;
+use crate::kernel::{Durability, Kernel, ProcessIdentity};
 use ensemble_model::id::InstanceId;
 use ensemble_model::time::WallTime;
 use ensemble_model::wanted::{CellKey, CellTemplate};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// No record of ours is larger; one that is was not written by us.
@@ -136,58 +135,48 @@ impl Exit {
 }
 
 /// Writes `record` to `path` so that also after a power cut either the old or the new one is there, whole.
-pub fn write<T: Serialize>(path: &Path, record: &T) -> Result<(), Error> {
-    replace(path, record, |file, directory| {
-        file.sync_all()?;
-        Ok(Some(File::open(directory)?))
-    })
+pub fn write<K: Kernel, T: Serialize>(kernel: &K, path: &Path, record: &T) -> Result<(), Error> {
+    replace(kernel, path, record, Durability::Synced)
 }
 
 /// Writes a record of a process: whole after any crash but a power cut, which the process does not survive either.
 /// What is left of the record then is read as none. A sync would be waited for by every start and every end.
-pub fn write_of_process<T: Serialize>(path: &Path, record: &T) -> Result<(), Error> {
-    replace(path, record, |_, _| Ok(None))
+pub fn write_of_process<K: Kernel, T: Serialize>(kernel: &K, path: &Path, record: &T) -> Result<(), Error> {
+    replace(kernel, path, record, Durability::Unsynced)
 }
 
-/// `settle` makes the content durable, and returns the directory if that is to be synced after the renaming.
 fn replace<T: Serialize>(
+    kernel: &impl Kernel,
     path: &Path,
     record: &T,
-    settle: impl FnOnce(&File, &Path) -> io::Result<Option<File>>,
+    durability: Durability,
 ) -> Result<(), Error> {
     let bytes =
         serde_json::to_vec(record).map_err(|source| Error::Malformed { path: path.to_owned(), source })?;
-    let written = write_bytes(path, &bytes, settle);
+    let written = replace_bytes(kernel, path, &bytes, durability);
     written.map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
-fn write_bytes(
-    path: &Path,
-    bytes: &[u8],
-    settle: impl FnOnce(&File, &Path) -> io::Result<Option<File>>,
-) -> io::Result<()> {
+fn replace_bytes(kernel: &impl Kernel, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
     let directory = path.parent().ok_or_else(|| io::Error::other("a record has a directory"))?;
     let mut name = path.file_name().ok_or_else(|| io::Error::other("a record has a name"))?.to_owned();
     name.push(".new");
     let temporary = directory.join(name);
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    let directory = settle(&file, directory)?;
-    std::fs::rename(&temporary, path)?;
-    directory.map_or(Ok(()), |directory| directory.sync_all())
+    kernel.write(&temporary, bytes, durability)?;
+    kernel.rename(&temporary, path)?;
+    match durability {
+        Durability::Synced => kernel.sync_directory(directory),
+        Durability::Unsynced => Ok(()),
+    }
 }
 
 /// Reads a record; `None` when there is none.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    let file = match File::open(path) {
-        Ok(file) => file,
+pub fn read<T: DeserializeOwned>(kernel: &impl Kernel, path: &Path) -> Result<Option<T>, Error> {
+    let bytes = match kernel.read(path, RECORD_BYTES_AT_MOST) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
     };
-    let mut bytes = Vec::new();
-    file.take(RECORD_BYTES_AT_MOST)
-        .read_to_end(&mut bytes)
-        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|source| Error::Malformed { path: path.to_owned(), source })
@@ -196,6 +185,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::scratch::Scratch;
 
     fn exit(end: End) -> Exit {
         Exit { attempt: 1, end, at: WallTime(5), boot_id: "b".to_owned(), at_boot_ms: 7, up_ms: 2 }
@@ -203,26 +193,45 @@ mod tests {
 
     #[test]
     fn a_record_reads_back_as_it_was_written() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("exit.json");
+        let kernel = Scratch::default();
+        let path = Path::new("/c/exit.json");
         let record = exit(End::Killed { signal: 9, cause: KillCause::OutOfMemory });
 
-        for write in [write::<Exit>, write_of_process::<Exit>] {
-            write(&path, &record).unwrap();
-            assert_eq!(read::<Exit>(&path).unwrap().as_ref(), Some(&record));
+        for write in [write::<Scratch, Exit>, write_of_process::<Scratch, Exit>] {
+            write(&kernel, path, &record).unwrap();
+            assert_eq!(read::<Exit>(&kernel, path).unwrap().as_ref(), Some(&record));
         }
 
-        assert_eq!(read::<Exit>(&directory.path().join("none")).unwrap(), None);
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays");
+        assert_eq!(read::<Exit>(&kernel, Path::new("/c/none")).unwrap(), None);
+        assert_eq!(kernel.list(Path::new("/c")).unwrap().len(), 1, "no temporary file stays");
     }
 
     #[test]
     fn half_a_record_is_told_apart_from_none() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("exit.json");
-        std::fs::write(&path, b"{\"attempt\":1").unwrap();
+        let kernel = Scratch::default();
+        let path = Path::new("/c/exit.json");
+        kernel.write(path, b"{\"attempt\":1", Durability::Unsynced).unwrap();
 
-        assert!(matches!(read::<Exit>(&path), Err(Error::Malformed { .. })));
+        assert!(matches!(read::<Exit>(&kernel, path), Err(Error::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_durable_record_is_synced_under_its_temporary_name_and_then_its_directory_is() {
+        let kernel = Scratch::default();
+
+        write(&kernel, Path::new("/c/instance.json"), &1).unwrap();
+        write_of_process(&kernel, Path::new("/c/exit.json"), &1).unwrap();
+
+        assert_eq!(
+            kernel.deeds(),
+            [
+                "write and sync /c/instance.json.new",
+                "rename /c/instance.json.new to /c/instance.json",
+                "sync /c",
+                "write /c/exit.json.new",
+                "rename /c/exit.json.new to /c/exit.json",
+            ]
+        );
     }
 
     #[test]

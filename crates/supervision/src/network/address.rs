@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 /// A bridge takes 1,023 ports and gets slower with each; see `runtime.md` §5.
-pub(super) const PODS_PER_BRIDGE: usize = 500;
+pub const PODS_PER_BRIDGE: usize = 500;
 
 const SLICE_PREFIX: u8 = 20;
 const SUBNET_PREFIX: u8 = 23;
@@ -19,13 +19,13 @@ const LONGEST_PREFIX: u8 = 29;
 const SHORTEST_PARTICULAR_PREFIX: u8 = 8;
 
 /// Whether a pod network can be divided at all.
-pub(super) fn is_large_enough(pod_network: Ipv4Net) -> bool {
+pub fn is_large_enough(pod_network: Ipv4Net) -> bool {
     pod_network.prefix_len() <= LONGEST_PREFIX
 }
 
 /// The slice of the pod network for one data directory: where its hash points, or the next one after it that
 /// overlaps nothing of `routed`. `None` when everything is routed already.
-pub(super) fn choose_slice(pod_network: Ipv4Net, hash: u64, routed: &[Ipv4Net]) -> Option<Ipv4Net> {
+pub fn choose_slice(pod_network: Ipv4Net, hash: u64, routed: &[Ipv4Net]) -> Option<Ipv4Net> {
     let prefix = SLICE_PREFIX.max(pod_network.prefix_len());
     let count = 1_u64 << (prefix - pod_network.prefix_len());
     let size = 1_u64 << (32 - prefix);
@@ -43,7 +43,7 @@ pub(super) fn choose_slice(pod_network: Ipv4Net, hash: u64, routed: &[Ipv4Net]) 
 }
 
 /// Whether a particular route (not one that stands for everywhere) leads into `network` or a part of it.
-pub(super) fn overlaps_any(network: Ipv4Net, routed: &[Ipv4Net]) -> bool {
+pub fn overlaps_any(network: Ipv4Net, routed: &[Ipv4Net]) -> bool {
     routed.iter().any(|route| {
         route.prefix_len() >= SHORTEST_PARTICULAR_PREFIX
             && (route.contains(&network) || network.contains(route))
@@ -52,19 +52,19 @@ pub(super) fn overlaps_any(network: Ipv4Net, routed: &[Ipv4Net]) -> bool {
 
 /// The part of a slice that one bridge serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Subnet {
-    pub(super) number: usize,
-    pub(super) network: Ipv4Net,
+pub struct Subnet {
+    pub number: usize,
+    pub network: Ipv4Net,
 }
 
 impl Subnet {
     /// The address of the bridge, the pods' gateway.
-    pub(super) fn gateway(&self) -> Ipv4Addr {
+    pub fn gateway(&self) -> Ipv4Addr {
         Ipv4Addr::from(self.first() + 1)
     }
 
     /// How many pods it takes at the most.
-    pub(super) fn room(&self) -> usize {
+    pub fn room(&self) -> usize {
         let addresses = 1_usize << (32 - self.network.prefix_len());
         // Less the network's, the gateway's and the broadcast address.
         (addresses - 3).min(PODS_PER_BRIDGE)
@@ -80,7 +80,7 @@ impl Subnet {
 }
 
 /// The subnets of a slice in order; the bridge of the first is made first.
-pub(super) fn subnets(slice: Ipv4Net) -> Vec<Subnet> {
+pub fn subnets(slice: Ipv4Net) -> Vec<Subnet> {
     let prefix = SUBNET_PREFIX.max(slice.prefix_len());
     slice
         .subnets(prefix)
@@ -91,21 +91,21 @@ pub(super) fn subnets(slice: Ipv4Net) -> Vec<Subnet> {
 }
 
 /// The subnet that an address of the slice belongs to.
-pub(super) fn subnet_of(slice: Ipv4Net, address: Ipv4Addr) -> Option<Subnet> {
+pub fn subnet_of(slice: Ipv4Net, address: Ipv4Addr) -> Option<Subnet> {
     subnets(slice).into_iter().find(|subnet| subnet.network.contains(&address))
 }
 
 /// Hands out free addresses of a slice, an address that was freed as late as possible: connections of its former
 /// owner, or neighbours that still remember it, should not meet the next one.
 #[derive(Debug)]
-pub(super) struct Allocator {
+pub struct Allocator {
     slice: Ipv4Net,
     taken: BTreeSet<Ipv4Addr>,
     last_given: BTreeMap<usize, u32>,
 }
 
 impl Allocator {
-    pub(super) fn new(slice: Ipv4Net, taken: impl IntoIterator<Item = Ipv4Addr>) -> Self {
+    pub fn new(slice: Ipv4Net, taken: impl IntoIterator<Item = Ipv4Addr>) -> Self {
         let mut allocator = Self { slice, taken: BTreeSet::new(), last_given: BTreeMap::new() };
         for address in taken {
             allocator.take(address);
@@ -114,7 +114,7 @@ impl Allocator {
     }
 
     /// The next free address, in the first subnet that has room. `None` when the slice is full.
-    pub(super) fn allocate(&mut self) -> Option<Ipv4Addr> {
+    pub fn allocate(&mut self) -> Option<Ipv4Addr> {
         let subnet = subnets(self.slice).into_iter().find(|subnet| self.pods_in(subnet) < subnet.room())?;
         let range = subnet.pod_addresses();
         let after = self.last_given.get(&subnet.number).map_or(*range.start(), |last| last + 1);
@@ -127,7 +127,7 @@ impl Allocator {
     }
 
     /// Gives an address back.
-    pub(super) fn free(&mut self, address: Ipv4Addr) {
+    pub fn free(&mut self, address: Ipv4Addr) {
         self.taken.remove(&address);
     }
 

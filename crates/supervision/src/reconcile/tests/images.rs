@@ -2,10 +2,10 @@
 //! when nobody waits any more.
 
 use super::machine::{Machine, id, pin};
-use crate::embedded::reconcile::observe::observe;
-use crate::embedded::reconcile::reconcile;
-use crate::embedded::reconcile::state::{Action, Failure, ImageOf, Subject};
-use crate::embedded::record::Prospect;
+use crate::reconcile::observe::observe;
+use crate::reconcile::reconcile;
+use crate::reconcile::state::{Action, Failure, ImageOf, Subject};
+use crate::record::Prospect;
 use ensemble_model::id::{AppId, Digest, VersionName};
 use ensemble_model::instance::PodStatus;
 use ensemble_model::observation::Presence;

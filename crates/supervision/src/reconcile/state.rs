@@ -1,9 +1,9 @@
 //! What the decision is made from: wishes, records, facts. Plain data, gathered by `scan` and by what actions report;
 //! nothing here reads a disk, a kernel or a clock.
 
-use crate::embedded::layout::{self, ContainerKey};
-use crate::embedded::pod::PodKey;
-use crate::embedded::record::{Attempt, Exit, InstanceRecord, Prospect, Running};
+use crate::layout::{self, ContainerKey};
+use crate::pod::PodKey;
+use crate::record::{Attempt, Exit, InstanceRecord, Prospect, Running};
 use ensemble_model::id::{AppId, Digest, InstanceId, VersionName};
 use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Wanted, WantedCell};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,10 +3,10 @@
 
 use super::SETTLED_MS;
 use super::state::{Facts, Failure, Records, Subject, Wish, Wishes, containers, image_of, pods};
-use crate::embedded::kernel::Clocks;
-use crate::embedded::layout::ContainerKey;
-use crate::embedded::pod::PodKey;
-use crate::embedded::record::{End, Prospect};
+use crate::kernel::Clocks;
+use crate::layout::ContainerKey;
+use crate::pod::PodKey;
+use crate::record::{End, Prospect};
 use ensemble_model::id::InstanceId;
 use ensemble_model::instance::PodStatus;
 use ensemble_model::observation::{InstanceObservation, PodObservation, Presence};

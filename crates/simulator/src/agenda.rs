@@ -18,7 +18,7 @@ impl Moment {
 }
 
 #[derive(Debug)]
-pub struct Agenda<E> {
+pub(crate) struct Agenda<E> {
     events: BTreeMap<(Moment, u64), E>,
     next: u64,
 }
@@ -30,13 +30,13 @@ impl<E> Default for Agenda<E> {
 }
 
 impl<E> Agenda<E> {
-    pub fn put(&mut self, at: Moment, event: E) {
+    pub(crate) fn put(&mut self, at: Moment, event: E) {
         self.events.insert((at, self.next), event);
         self.next += 1;
     }
 
     /// The next event, if it is due by `until`.
-    pub fn take(&mut self, until: Moment) -> Option<(Moment, E)> {
+    pub(crate) fn take(&mut self, until: Moment) -> Option<(Moment, E)> {
         let entry = self.events.first_entry()?;
         let (at, _) = *entry.key();
         (at <= until).then(|| (at, entry.remove()))

@@ -17,8 +17,6 @@ impl Dice {
         dice
     }
 
-    // Not an iterator: it never ends.
-    #[expect(clippy::should_implement_trait)]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GOLDEN);
         let mut mixed = self.0;

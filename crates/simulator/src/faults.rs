@@ -211,6 +211,11 @@ impl Faults {
         self.on.keys().copied()
     }
 
+    /// Whether faults have stopped.
+    pub fn is_calm(&self) -> bool {
+        self.calm
+    }
+
     /// From now on nothing happens any more.
     pub fn stop(&mut self) {
         self.calm = true;

@@ -3,9 +3,26 @@
 //! The world keeps its own truth and never looks into the core; the same seed gives the same run to the byte.
 
 mod agenda;
+mod clients;
+mod clock;
 mod dice;
+mod disk;
 mod faults;
+mod host;
+mod invariant;
+mod link;
+mod options;
+mod report;
+mod request;
+mod scenario;
+mod server;
+mod shadow;
+mod simulation;
+mod trace;
 
-pub use agenda::{Agenda, Moment};
-pub use dice::Dice;
+pub use agenda::Moment;
 pub use faults::{Choice, Fault, Faults, Group, UnknownFault};
+pub use options::Options;
+pub use report::{Figures, Report, Violation};
+pub use simulation::run;
+pub use trace::Tracing;

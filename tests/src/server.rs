@@ -161,6 +161,19 @@ pub fn command(data_dir: &Path, engine: Engine) -> Command {
     command
 }
 
+/// `ensemble serve` on a fleet file, which says itself what runs the containers.
+pub fn command_on_fleet(data_dir: &Path, fleet: &Path) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .arg("serve")
+        .arg("--data-dir")
+        .arg(data_dir)
+        .args(["--listen", "127.0.0.1:0", "--fleet"])
+        .arg(fleet);
+    without_key(&mut command);
+    command
+}
+
 /// Takes away what the developer's own shell and machine may say about keys, endpoints and settings.
 pub fn without_key(command: &mut Command) {
     for (name, _) in std::env::vars() {

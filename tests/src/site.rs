@@ -74,6 +74,11 @@ impl Site {
     pub fn restart_with(&mut self, adjust: impl FnOnce(&mut Command)) -> Result<()> {
         let mut command = server::command(&self.data_dir(), self.engine);
         adjust(&mut command);
+        self.restart_by(command)
+    }
+
+    /// As [`Self::restart`], on a command line of the caller's own.
+    pub fn restart_by(&mut self, command: Command) -> Result<()> {
         self.server = Some(Server::start_by(command, &self.data_dir())?);
         self.was_used = true;
         Ok(())

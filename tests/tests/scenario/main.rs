@@ -9,6 +9,7 @@ mod doctor;
 mod failing;
 mod permission;
 mod plan;
+mod recorded;
 mod registry;
 mod restart;
 mod scale;

@@ -1,5 +1,5 @@
 # One line per target; each does its own set-up. `make` alone lists them.
-.PHONY: help demo test bench build image docs lint fmt tidy client-test clean-demo deb test-debian
+.PHONY: help demo test bench build image docs lint fmt tidy client-test clean-demo deb test-debian fuzz
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -28,5 +28,7 @@ client-test: ## only the official SDKs against a live server
 	@scripts/client-test
 test-debian: ## the package in a stock Debian 12 under QEMU (ALL=1: also without systemd, and with cgroup version 1)
 	@scripts/test-debian
+fuzz: ## fuzz each target for a minute (SECONDS=60 TARGETS="template …" KEEP=1: what is new joins the corpus); nightly Rust
+	@scripts/fuzz $(or $(SECONDS),60)
 clean-demo: ## end the demo's server and containers and remove its data
 	@scripts/demo clean

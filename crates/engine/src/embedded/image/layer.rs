@@ -37,19 +37,35 @@ pub(super) fn unpack(
         .min(limits.image_bytes)
         .min(layer.blob.size.saturating_mul(limits.ratio).max(limits.ratio_from));
     let limits = Limits { layer_bytes: limit, entries: limits.entries.min(limits.image_entries), ..*limits };
-    let (unpacked, diff_id, bytes) = {
-        let decoder = stream::decoder(layer.compression, &mut packed)?;
-        let mut stream = Hashing::new(Bounded::new(decoder, limit));
-        let unpacked = unpack::unpack(&mut stream, target, lower, &limits)?;
-        // Padding after the last entry belongs to the digest.
-        let (diff_id, bytes) = stream.finish().map_err(stream::read_error)?;
-        (unpacked, diff_id, bytes)
-    };
+    let stream = unpack_stream(&mut packed, layer.compression, target, lower, &limits)?;
     check_blob(&layer.blob, packed)?;
-    if diff_id != layer.diff_id {
+    if stream.diff_id != layer.diff_id {
         return Err(Error::Malformed("its unpacked bytes are not those that the config names"));
     }
-    Ok((unpacked, bytes))
+    Ok((stream.unpacked, stream.bytes))
+}
+
+/// A layer's tar stream after it was unpacked.
+pub(super) struct Stream {
+    pub(super) unpacked: Unpacked,
+    pub(super) diff_id: Digest,
+    pub(super) bytes: u64,
+}
+
+/// Unpacks a packed stream of which nothing is known, within `limits.layer_bytes` and `limits.entries`.
+pub(super) fn unpack_stream(
+    packed: impl Read,
+    compression: Compression,
+    target: &Path,
+    lower: &Lower,
+    limits: &Limits,
+) -> Result<Stream, Error> {
+    let decoder = stream::decoder(compression, packed)?;
+    let mut stream = Hashing::new(Bounded::new(decoder, limits.layer_bytes));
+    let unpacked = unpack::unpack(&mut stream, target, lower, limits)?;
+    // Padding after the last entry belongs to the digest.
+    let (diff_id, bytes) = stream.finish().map_err(stream::read_error)?;
+    Ok(Stream { unpacked, diff_id, bytes })
 }
 
 /// Copies a blob, and verifies it on the way: after an error what was written is to be thrown away.

@@ -35,8 +35,9 @@ pub(super) enum DocumentKind {
     Manifest,
 }
 
+/// How a layer's tar stream is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compression {
+pub enum Compression {
     None,
     Gzip,
     Zstd,

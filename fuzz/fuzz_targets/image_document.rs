@@ -1,0 +1,4 @@
+//! `image_document` under cargo-fuzz; what must hold stands in `targets/src/image_document.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ensemble_fuzz_targets::image_document::check(input));

@@ -1,0 +1,4 @@
+//! `image_layer` under cargo-fuzz; what must hold stands in `targets/src/image_layer.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ensemble_fuzz_targets::image_layer::check(input));

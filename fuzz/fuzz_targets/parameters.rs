@@ -1,0 +1,4 @@
+//! `parameters` under cargo-fuzz; what must hold stands in `targets/src/parameters.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ensemble_fuzz_targets::parameters::check(input));

@@ -1,0 +1,4 @@
+//! `signature` under cargo-fuzz; what must hold stands in `targets/src/signature.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ensemble_fuzz_targets::signature::check(input));

@@ -1,0 +1,4 @@
+//! `template` under cargo-fuzz; what must hold stands in `targets/src/template.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ensemble_fuzz_targets::template::check(input));

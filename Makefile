@@ -1,5 +1,5 @@
 # One line per target; each does its own set-up. `make` alone lists them.
-.PHONY: help demo test bench build image docs lint fmt tidy client-test clean-demo deb test-debian fuzz
+.PHONY: help demo test chaos bench build image docs lint fmt tidy client-test clean-demo deb test-debian fuzz
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -8,6 +8,8 @@ demo: ## scale an application over edge nodes with an official client, real cont
 	@scripts/demo
 test: ## everything: format, lints, all tests, the official SDKs against a live server
 	@scripts/test
+chaos: ## the real server and containers under kill -9, full disks and a lying registry (SECONDS=300 KILLS= SEED=)
+	@scripts/chaos
 bench: ## measure beside runc, crun and Docker Swarm, and write docs/benchmarks.md (PART=api,memory… QUICK=1)
 	@scripts/bench
 build: ## the release binary, target/release/ensemble

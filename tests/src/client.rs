@@ -28,9 +28,13 @@ pub struct Refusal {
 impl Client {
     /// A client with the key that the server of this data directory made.
     pub fn of(data_dir: &Path, url: &str) -> Result<Self> {
-        let path = data_dir.join("credentials.toml");
+        Self::with_key(&data_dir.join("credentials.toml"), url)
+    }
+
+    /// A client with the key in this file.
+    pub fn with_key(path: &Path, url: &str) -> Result<Self> {
         let credentials: toml::Table =
-            std::fs::read_to_string(&path).with_context(|| format!("`{}`", path.display()))?.parse()?;
+            std::fs::read_to_string(path).with_context(|| format!("`{}`", path.display()))?.parse()?;
         let text =
             |name: &str| credentials[name].as_str().map(str::to_owned).context("credentials are strings");
         // Fails only when a provider is installed already, and then there is one.

@@ -1,6 +1,7 @@
 //! What the scenario tests share: a data directory, a server on it, signed calls, and what really runs on the
 //! machine, seen without asking the server. Only the binary and its API are used, nothing of its insides.
 
+pub mod chaos;
 pub mod client;
 pub mod costly;
 pub mod forge;

@@ -131,10 +131,12 @@ impl Drop for Server {
     }
 }
 
-/// The binary under test, from the target directory that this test was built into.
+/// The binary under test, from the target directory that this test, or program that tests, was built into.
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own file");
-    let profile = test.ancestors().nth(2).expect("a test lies in `deps` of a profile's directory");
+    let beside = test.parent().expect("a program lies in a directory");
+    let profile =
+        if beside.ends_with("deps") { beside.parent().expect("`deps` lies in one") } else { beside };
     let binary = profile.join("ensemble");
     assert!(binary.exists(), "`{}` is missing; `cargo build` makes it", binary.display());
     binary

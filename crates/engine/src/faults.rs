@@ -164,7 +164,7 @@ impl<E: Engine> Worker<E> {
         let observations = {
             let _telling = self.shared.telling.lock().await;
             let Switched { wanted, observations } = self.shared.filter().due();
-            if let Some(wanted) = wanted {
+            for wanted in wanted {
                 // A stale epoch means that a newer leader has told the engine something newer.
                 self.engine.converge(wanted).await.unwrap_or_default();
             }

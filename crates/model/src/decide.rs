@@ -9,6 +9,7 @@ mod draft;
 mod draw;
 mod ending;
 pub(crate) mod fleet;
+mod freshness;
 pub(crate) mod observe;
 mod planning;
 mod rescale_application;
@@ -28,6 +29,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 pub(crate) use draft::Draft;
+pub use freshness::Freshness;
 pub use planning::{PlanAnswer, explained, plan, shortage};
 pub use tick::Attendance;
 pub(crate) use tick::next_due;
@@ -53,10 +55,11 @@ pub fn decide(state: &State, command: &Command, now: Now) -> Result<Decision, Re
     Ok(Decision { events: draft.into_events(), accepted })
 }
 
-/// What an engine's report changes: transitions only, nothing when nothing is new.
-pub fn observe(state: &State, observation: &Observation, now: Now) -> Vec<Event> {
+/// What an engine's report changes when it is the first: transitions only, nothing when nothing is new.
+pub fn observe(state: &State, observation: Observation, now: Now) -> Vec<Event> {
     let mut draft = Draft::on(state, now);
-    observe::on(&mut draft, observation);
+    let news = Freshness::default().sift(state, observation);
+    observe::on(&mut draft, news);
     draft.into_events()
 }
 

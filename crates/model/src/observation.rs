@@ -1,5 +1,6 @@
 //! What engines report: how instances are, as of now. An observation is complete for the instances it names,
-//! so a lost or doubled one does no harm. Progress within a state is no observation.
+//! so a lost or doubled one does no harm, and its number says which of two is newer.
+//! Progress within a state is no observation.
 
 use crate::id::{AppId, Digest, EdgeNodeId, EngineName, InstanceId, VersionName};
 use crate::instance::PodStatus;
@@ -9,8 +10,12 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
     pub engine: EngineName,
-    /// The epoch under which the engine acts.
+    /// The epoch under which the engine acts: a leader of another one does not believe it. An engine that comes to act
+    /// under a later epoch says anew how everything is.
     pub epoch: Epoch,
+    /// Rises with every report of this engine within the epoch, from 1: what an instance was said to be by a lower one
+    /// is older.
+    pub number: u64,
     pub reach: Reach,
     pub instances: Vec<InstanceObservation>,
     /// Images of versions that had no pin, as this engine resolved them. The first one that is logged is the pin.
@@ -35,7 +40,7 @@ pub enum Reach {
     Whole,
     /// It names what changed; nothing is said about the rest.
     Listed,
-    /// It cannot reach these nodes: their instances are `Unknown`, neither failed nor gone.
+    /// It cannot reach these nodes: their instances are `Unknown`, neither failed nor gone, also where it names them.
     Unreachable(Vec<EdgeNodeId>),
 }
 

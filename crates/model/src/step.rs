@@ -4,7 +4,7 @@
 //! The shell around it (`server::control`) carries outputs out, in their order.
 
 use crate::command::{Accepted, Command};
-use crate::decide::{self, Attendance, Draft, next_due};
+use crate::decide::{self, Attendance, Draft, Freshness, next_due};
 use crate::event::Entry;
 use crate::fleet::Fleet;
 use crate::id::EngineName;
@@ -122,6 +122,7 @@ impl Settings {
 pub struct ControlLoop {
     settings: Settings,
     attendance: Attendance,
+    freshness: Freshness,
     /// What is durable: nothing else is shown to anybody.
     durable: Arc<State>,
     /// Of the last record handed out.
@@ -176,6 +177,7 @@ impl ControlLoop {
         Self {
             settings,
             attendance: Attendance::new(now.log),
+            freshness: Freshness::default(),
             draft: Draft::on(&state, now),
             durable: Arc::new(state),
             chain,
@@ -249,12 +251,7 @@ impl ControlLoop {
                 self.refits |= self.draft.events().len() > events_before;
                 self.answer(Answer::Fleet(ticket, answer), &mut outputs);
             }
-            Input::Observed(observation) => {
-                // Before what is due: a deadline may have waited for just this report.
-                self.set_time(now);
-                decide::observe::on(&mut self.draft, &observation);
-                self.attendance.report(&observation);
-            }
+            Input::Observed(observation) => self.observed(now, observation),
             Input::Tick => self.begin(now),
             Input::Flush => self.flush(&mut outputs),
             Input::Confirm => self.confirm(now, &mut outputs),
@@ -265,6 +262,19 @@ impl ControlLoop {
             self.flush(&mut outputs);
         }
         outputs
+    }
+
+    /// Takes a report in. Under an older epoch it was made for a leader before this one, under a newer one this one is
+    /// about to be fenced: either says nothing here.
+    fn observed(&mut self, now: Now, observation: Observation) {
+        if observation.epoch != self.settings.epoch {
+            return;
+        }
+        // Before what is due: a deadline may have waited for just this report.
+        self.set_time(now);
+        self.attendance.report(&observation);
+        let news = self.freshness.sift(&self.draft.state, observation);
+        decide::observe::on(&mut self.draft, news);
     }
 
     fn command(&mut self, now: Now, ticket: u64, command: &Command, outputs: &mut Vec<Output>) {

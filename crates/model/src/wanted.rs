@@ -1,12 +1,16 @@
 //! What engines are told: which instances each cell should hold, complete for the cell, so that converging
 //! twice changes nothing. Plain data; an engine never sees anything else of the state.
 
+mod taken;
+
 use crate::application::Container;
 use crate::id::{AppId, Digest, EdgeNodeId, InstanceId, Isp, VersionName};
 use crate::spec::Resources;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use taken::Taken;
 
 /// The leader's epoch: an engine refuses an older one than it has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,8 +29,17 @@ pub struct CellKey {
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub epoch: Epoch,
+    /// Of the last log entry that it stands on: of two wishes about one cell, the greater is the newer.
+    pub sequence: u64,
     pub coverage: Coverage,
     pub cells: Vec<WantedCell>,
+}
+
+/// How new a wish is: a later leader's is newer, then one that stands on more of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Standing {
+    pub epoch: Epoch,
+    pub sequence: u64,
 }
 
 /// What the absence of a cell from [`Wanted`] means.
@@ -70,6 +83,12 @@ pub struct WantedInstance {
     pub id: InstanceId,
     /// Eight lower-case letters, part of every device name.
     pub deployment: String,
+}
+
+impl Wanted {
+    pub fn standing(&self) -> Standing {
+        Standing { epoch: self.epoch, sequence: self.sequence }
+    }
 }
 
 impl CellTemplate {

@@ -2,7 +2,7 @@
 //! cell and the queue never holds more than there are cells.
 //! Must not drop a cell: a wish that was taken and not delivered is put back under whatever came since.
 
-use ensemble_model::wanted::{CellKey, Coverage, Epoch, Wanted, WantedCell};
+use ensemble_model::wanted::{CellKey, Coverage, Standing, Wanted, WantedCell};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
@@ -14,7 +14,7 @@ pub(crate) struct Mailbox {
 }
 
 struct Pending {
-    epoch: Epoch,
+    standing: Standing,
     coverage: Coverage,
     cells: BTreeMap<CellKey, WantedCell>,
 }
@@ -65,7 +65,7 @@ impl Pending {
             Coverage::Complete => newer,
             Coverage::Listed => {
                 self.cells.extend(newer.cells);
-                Self { epoch: newer.epoch, ..self }
+                Self { standing: newer.standing.max(self.standing), ..self }
             }
         }
     }
@@ -73,15 +73,17 @@ impl Pending {
 
 impl From<Wanted> for Pending {
     fn from(wanted: Wanted) -> Self {
+        let standing = wanted.standing();
         let cells = wanted.cells.into_iter().map(|cell| (cell.key.clone(), cell)).collect();
-        Self { epoch: wanted.epoch, coverage: wanted.coverage, cells }
+        Self { standing, coverage: wanted.coverage, cells }
     }
 }
 
 impl From<Pending> for Wanted {
     fn from(pending: Pending) -> Self {
+        let Standing { epoch, sequence } = pending.standing;
         let cells = pending.cells.into_values().collect();
-        Self { epoch: pending.epoch, coverage: pending.coverage, cells }
+        Self { epoch, sequence, coverage: pending.coverage, cells }
     }
 }
 
@@ -90,10 +92,10 @@ mod tests {
     use super::*;
     use ensemble_model::id::{AppId, EdgeNodeId, InstanceId, Isp, VersionName};
     use ensemble_model::spec::Resources;
-    use ensemble_model::wanted::{CellTemplate, WantedInstance};
+    use ensemble_model::wanted::{CellTemplate, Epoch, WantedInstance};
     use std::sync::Arc;
 
-    fn wanted(coverage: Coverage, epoch: u64, cells: &[(&str, usize)]) -> Wanted {
+    fn wanted(coverage: Coverage, sequence: u64, cells: &[(&str, usize)]) -> Wanted {
         let cells = cells.iter().map(|(app, count)| WantedCell {
             key: CellKey {
                 app: AppId::new(*app),
@@ -115,7 +117,7 @@ mod tests {
                 .collect(),
             release: Vec::new(),
         });
-        Wanted { epoch: Epoch(epoch), coverage, cells: cells.collect() }
+        Wanted { epoch: Epoch(1), sequence, coverage, cells: cells.collect() }
     }
 
     fn counts(wanted: &Wanted) -> Vec<(&str, usize)> {
@@ -131,7 +133,7 @@ mod tests {
 
         let taken = mailbox.take().await;
         assert_eq!(counts(&taken), [("a", 1), ("b", 5), ("c", 3)]);
-        assert_eq!((taken.coverage, taken.epoch), (Coverage::Complete, Epoch(2)));
+        assert_eq!((taken.coverage, taken.sequence), (Coverage::Complete, 2));
     }
 
     #[tokio::test]
@@ -155,6 +157,6 @@ mod tests {
 
         let taken = mailbox.take().await;
         assert_eq!(counts(&taken), [("a", 1), ("b", 7)]);
-        assert_eq!((taken.coverage, taken.epoch), (Coverage::Complete, Epoch(2)));
+        assert_eq!((taken.coverage, taken.sequence), (Coverage::Complete, 2));
     }
 }

@@ -123,6 +123,7 @@ impl EmbeddedEngine {
         let supervisor = Supervisor {
             name: config.name,
             epoch: config.epoch,
+            number: 0,
             machine: Arc::clone(&machine),
             at_once,
             starts: 0,

@@ -34,7 +34,7 @@ fn cell(node: &str, run: &[&str], release: &[&str]) -> WantedCell {
 }
 
 fn wanted(coverage: Coverage, cells: Vec<WantedCell>) -> Wanted {
-    Wanted { epoch: Epoch(7), coverage, cells }
+    Wanted { epoch: Epoch(7), sequence: 1, coverage, cells }
 }
 
 /// One line per report: `Listed: i-1 Running, i-2 gone`.

@@ -39,7 +39,7 @@ fn cell(node: &str, run: &[&str], release: &[&str]) -> WantedCell {
 }
 
 fn wanted(coverage: Coverage, cells: Vec<WantedCell>) -> Wanted {
-    Wanted { epoch: Epoch(7), coverage, cells }
+    Wanted { epoch: Epoch(7), sequence: 1, coverage, cells }
 }
 
 /// A world with a delay of 100 ms that was told at first that nothing is wanted.
@@ -149,12 +149,45 @@ fn what_is_wanted_at_first_is_adopted_as_running_and_reported_as_the_whole() {
 #[test]
 fn an_older_epoch_is_refused_and_changes_nothing() {
     let mut world = world();
-    let stale = Wanted { epoch: Epoch(6), coverage: Coverage::Listed, cells: vec![cell("n", &["i-1"], &[])] };
+    let stale = Wanted {
+        epoch: Epoch(6),
+        sequence: 9,
+        coverage: Coverage::Listed,
+        cells: vec![cell("n", &["i-1"], &[])],
+    };
 
     let refused = world.converge(stale, 0);
 
     assert!(matches!(refused, Err(Error::StaleEpoch { offered: 6, current: 7 })));
     assert_eq!(world.take_report(10), None);
+}
+
+#[test]
+fn what_is_wanted_late_undoes_nothing_newer() {
+    let mut world = world();
+    let at = |sequence, coverage, cells| Wanted { sequence, ..wanted(coverage, cells) };
+    world.converge(at(5, Coverage::Listed, vec![cell("n", &["i-2"], &["i-1"])]), 0).expect("same");
+    assert_eq!(words(world.take_report(10)), ["i-1 gone", "i-2 Starting"]);
+
+    world.converge(at(4, Coverage::Listed, vec![cell("n", &["i-1"], &[])]), 0).expect("same");
+    world.converge(at(3, Coverage::Complete, Vec::new()), 0).expect("same");
+
+    assert_eq!(world.take_report(10), None);
+}
+
+#[test]
+fn a_later_leader_is_told_everything_anew() {
+    let mut world = world();
+    world.converge(wanted(Coverage::Listed, vec![cell("n", &["i-1"], &[])]), 0).expect("same");
+    let before = world.take_report(10).expect("something changed");
+
+    let later = Wanted { epoch: Epoch(8), ..wanted(Coverage::Listed, Vec::new()) };
+    world.converge(later, 0).expect("a later epoch");
+
+    let whole = world.take_report(10).expect("the whole is due");
+    assert_eq!((&whole.reach, whole.epoch), (&Reach::Whole, Epoch(8)));
+    assert!(whole.number > before.number);
+    assert_eq!(words(Some(whole)), ["i-1 Starting"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::Error;
 use ensemble_model::id::{EngineName, InstanceId};
 use ensemble_model::instance::PodStatus;
 use ensemble_model::observation::{InstanceObservation, Observation, PodObservation, Presence, Reach};
-use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Epoch, Wanted, WantedCell};
+use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Epoch, Taken, Wanted, WantedCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -13,6 +13,9 @@ pub struct World {
     name: EngineName,
     ready_after_ms: i64,
     epoch: Epoch,
+    /// Of the last report.
+    number: u64,
+    taken: Taken,
     memory: Memory,
     instances: HashMap<InstanceId, SimulatedInstance>,
     cells: HashMap<CellKey, BTreeSet<InstanceId>>,
@@ -27,7 +30,7 @@ pub struct World {
 enum Memory {
     /// Nothing is known of what should be here.
     Empty,
-    /// What was wanted at first was taken over; the report of the whole is due.
+    /// What was wanted at first was taken over, or the leader is another one: the report of the whole is due.
     Adopted,
     Reported,
 }
@@ -51,6 +54,8 @@ impl World {
             name,
             ready_after_ms,
             epoch: Epoch::default(),
+            number: 0,
+            taken: Taken::default(),
             memory: Memory::Empty,
             instances: HashMap::new(),
             cells: HashMap::new(),
@@ -67,7 +72,11 @@ impl World {
         if wanted.epoch < self.epoch {
             return Err(Error::StaleEpoch { offered: wanted.epoch.0, current: self.epoch.0 });
         }
+        if wanted.epoch > self.epoch && self.memory == Memory::Reported {
+            self.memory = Memory::Adopted;
+        }
         self.epoch = wanted.epoch;
+        let wanted = self.taken.take(wanted);
         let mut progress = match self.ready_after_ms {
             0 => Progress::Ready,
             after => Progress::Starting { ready_at_ms: now_ms.saturating_add(after) },
@@ -77,7 +86,7 @@ impl World {
                 self.memory = Memory::Adopted;
                 progress = Progress::Ready;
             }
-            self.drop_cells_not_in(&wanted.cells);
+            self.drop_cells_left_out();
         }
         for cell in wanted.cells {
             self.converge_cell(cell, progress);
@@ -126,9 +135,9 @@ impl World {
         self.instances.contains_key(instance)
     }
 
-    fn drop_cells_not_in(&mut self, listed: &[WantedCell]) {
-        let listed: HashSet<&CellKey> = listed.iter().map(|cell| &cell.key).collect();
-        let dropped: Vec<CellKey> = self.cells.keys().filter(|key| !listed.contains(key)).cloned().collect();
+    fn drop_cells_left_out(&mut self) {
+        let dropped: Vec<CellKey> =
+            self.cells.keys().filter(|key| !self.taken.is_known(key)).cloned().collect();
         for key in dropped {
             for id in self.cells.get(&key).cloned().unwrap_or_default() {
                 self.release(id);
@@ -182,12 +191,20 @@ impl World {
         }
     }
 
-    fn observation(&self, reach: Reach, ids: Vec<InstanceId>) -> Observation {
+    fn observation(&mut self, reach: Reach, ids: Vec<InstanceId>) -> Observation {
         let instances = ids
             .into_iter()
             .map(|id| InstanceObservation { presence: self.presence(&id), instance: id })
             .collect();
-        Observation { engine: self.name.clone(), epoch: self.epoch, reach, instances, resolved: Vec::new() }
+        self.number += 1;
+        Observation {
+            engine: self.name.clone(),
+            epoch: self.epoch,
+            number: self.number,
+            reach,
+            instances,
+            resolved: Vec::new(),
+        }
     }
 
     fn presence(&self, id: &InstanceId) -> Presence {

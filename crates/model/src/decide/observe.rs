@@ -3,11 +3,11 @@
 
 use super::draft::Draft;
 use super::ending;
+use super::freshness::News;
 use crate::event::{Event, ReleaseCause, ReleasedInstance};
-use crate::id::{AppId, EdgeNodeId, EngineName, InstanceId, OperationId};
+use crate::id::{AppId, OperationId};
 use crate::instance::{Instance, Pod, PodStatus};
-use crate::observation::{InstanceObservation, Observation, PodObservation, Presence, Reach, ResolvedImage};
-use crate::state::State;
+use crate::observation::{InstanceObservation, PodObservation, Presence, ResolvedImage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -21,17 +21,20 @@ struct Touched {
     apps: BTreeSet<AppId>,
 }
 
-pub(crate) fn on(draft: &mut Draft, observation: &Observation) {
-    let engine = &observation.engine;
-    reachability(draft, observation);
-    for resolved in &observation.resolved {
+pub(crate) fn on(draft: &mut Draft, news: News) {
+    let News { lost, back, instances, resolved } = news;
+    if !lost.is_empty() {
+        draft.emit(Event::NodesUnreachable { nodes: lost });
+    }
+    if !back.is_empty() {
+        draft.emit(Event::NodesReachable { nodes: back });
+    }
+    for resolved in &resolved {
         pin(draft, resolved);
     }
     let mut touched = Touched::default();
-    let mut named = BTreeSet::new();
-    for InstanceObservation { instance, presence } in &observation.instances {
-        named.insert(instance);
-        let Some(found) = instance_of(&draft.state, engine, instance) else { continue };
+    for InstanceObservation { instance, presence } in &instances {
+        let Some(found) = draft.state.instances.get(instance).cloned() else { continue };
         touched.operations.extend(draft.state.waiting_for(instance).map(|operation| operation.id.clone()));
         match presence {
             Presence::Gone => not_there(draft, &found, &mut touched),
@@ -42,17 +45,6 @@ pub(crate) fn on(draft: &mut Draft, observation: &Observation) {
                 }
             }
         }
-    }
-    match observation.reach {
-        Reach::Whole => {
-            for found in unnamed(&draft.state, engine, &named) {
-                touched
-                    .operations
-                    .extend(draft.state.waiting_for(&found.id).map(|operation| operation.id.clone()));
-                not_there(draft, &found, &mut touched);
-            }
-        }
-        Reach::Listed | Reach::Unreachable(_) => {}
     }
     for operation in &touched.operations {
         ending::settle(draft, operation);
@@ -71,50 +63,6 @@ fn pin(draft: &mut Draft, resolved: &ResolvedImage) {
     if is_open {
         draft.emit(Event::ImagePinned { app, version, image, digest });
     }
-}
-
-/// Which nodes can be spoken about, where that changed.
-fn reachability(draft: &mut Draft, observation: &Observation) {
-    let Observation { engine, reach, instances, .. } = observation;
-    let ours = |node: &EdgeNodeId| draft.state.engine_of(node) == Some(engine);
-    if let Reach::Unreachable(nodes) = reach {
-        let lost: BTreeSet<&EdgeNodeId> =
-            nodes.iter().filter(|node| ours(node) && draft.state.is_reachable(node)).collect();
-        if !lost.is_empty() {
-            let nodes = lost.into_iter().cloned().collect();
-            draft.emit(Event::NodesUnreachable { nodes });
-        }
-        return;
-    }
-    let named = || {
-        let found = instances.iter().filter_map(|seen| draft.state.instances.get(&seen.instance));
-        found.map(|instance| &instance.node).collect::<BTreeSet<_>>()
-    };
-    let back: Vec<EdgeNodeId> = match reach {
-        Reach::Whole => draft.state.unreachable().filter(|node| ours(node)).cloned().collect(),
-        Reach::Listed if draft.state.unreachable.is_empty() => Vec::new(),
-        Reach::Listed | Reach::Unreachable(_) => named()
-            .into_iter()
-            .filter(|node| ours(node) && !draft.state.is_reachable(node))
-            .cloned()
-            .collect(),
-    };
-    if !back.is_empty() {
-        draft.emit(Event::NodesReachable { nodes: back });
-    }
-}
-
-/// The instance, if it is this engine's to speak about.
-fn instance_of(state: &State, engine: &EngineName, id: &InstanceId) -> Option<Arc<Instance>> {
-    let instance = state.instances.get(id)?;
-    (state.engine_of(&instance.node) == Some(engine)).then(|| instance.clone())
-}
-
-/// What a report of everything does not name.
-fn unnamed(state: &State, engine: &EngineName, named: &BTreeSet<&InstanceId>) -> Vec<Arc<Instance>> {
-    let nodes = state.fleet().nodes.iter().filter(|node| node.engine == *engine);
-    let instances = nodes.flat_map(|node| state.instances_on(&node.id));
-    instances.filter(|instance| !named.contains(&instance.id)).cloned().collect()
 }
 
 /// Nothing of it is left. One that is being released is gone for good; one that is held comes again, because its

@@ -31,7 +31,7 @@ impl Attendance {
         Self { started, reported: BTreeSet::new(), heard: BTreeSet::new(), closed: false }
     }
 
-    /// Takes note of a report, after it was taken in: a deadline that waited for it must see what it says.
+    /// Takes note of a report, in the step that takes it in: a deadline that waited for it must see what it says.
     pub fn report(&mut self, observation: &Observation) {
         if self.closed {
             return;

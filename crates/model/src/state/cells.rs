@@ -24,7 +24,7 @@ impl State {
             .filter(|key| self.engine_of(&key.node) == Some(engine))
             .map(|key| self.wanted_cell(key, &mut templates))
             .collect();
-        Wanted { epoch, coverage: Coverage::Complete, cells }
+        Wanted { epoch, sequence: self.sequence(), coverage: Coverage::Complete, cells }
     }
 
     /// What the engines of `cells` should hold in them; a cell that holds nothing any more is listed empty.
@@ -36,6 +36,7 @@ impl State {
             let Some(engine) = self.engine_of(&key.node) else { continue };
             let wanted = by_engine.entry(engine.clone()).or_insert_with(|| Wanted {
                 epoch,
+                sequence: self.sequence(),
                 coverage: Coverage::Listed,
                 cells: Vec::new(),
             });

@@ -42,6 +42,7 @@ pub(crate) struct House {
     pub(crate) snapshots: Vec<Vec<u8>>,
     pub(crate) halted: Option<String>,
     tickets: u64,
+    reports: u64,
     answers: BTreeMap<u64, Result<Accepted, Refusal>>,
     fleet_answers: Vec<Result<(), Refusal>>,
 }
@@ -94,6 +95,7 @@ impl House {
             snapshots,
             halted: None,
             tickets: 0,
+            reports: 0,
             answers: BTreeMap::new(),
             fleet_answers: Vec::new(),
         };
@@ -278,8 +280,16 @@ impl House {
     }
 
     fn tell(&mut self, reach: Reach, instances: Vec<InstanceObservation>, resolved: Vec<ResolvedImage>) {
-        let engine = EngineName::new(ENGINE);
-        self.step(Input::Observed(Observation { engine, epoch: Epoch(1), reach, instances, resolved }));
+        self.reports += 1;
+        let (engine, number) = (EngineName::new(ENGINE), self.reports);
+        self.step(Input::Observed(Observation {
+            engine,
+            epoch: Epoch(1),
+            number,
+            reach,
+            instances,
+            resolved,
+        }));
     }
 
     pub(crate) fn report(&mut self, instances: &[InstanceId], seen: impl Fn() -> Presence) {

@@ -3,6 +3,7 @@
 mod census;
 mod control_loop;
 mod delete;
+mod freshness;
 mod house;
 mod log;
 mod observe;

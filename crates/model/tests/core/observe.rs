@@ -101,6 +101,7 @@ fn an_engine_speaks_only_about_its_own_instances() {
     house.step(Input::Observed(Observation {
         engine,
         epoch: Epoch(1),
+        number: 1,
         reach: Reach::Whole,
         instances,
         resolved: vec![],

@@ -154,6 +154,7 @@ struct Slow {
     records: Vec<Vec<u8>>,
     in_flight: Option<u64>,
     asked: u64,
+    reports: u64,
     answered: BTreeSet<u64>,
 }
 
@@ -161,8 +162,15 @@ impl Slow {
     fn new() -> Self {
         let now = Now { log: LogTime(0), wall: WallTime(BEGIN) };
         let control = ControlLoop::new(Recovered::default(), Settings::new(Epoch(1)), now);
-        let mut slow =
-            Self { control, now, records: Vec::new(), in_flight: None, asked: 0, answered: BTreeSet::new() };
+        let mut slow = Self {
+            control,
+            now,
+            records: Vec::new(),
+            in_flight: None,
+            asked: 0,
+            reports: 0,
+            answered: BTreeSet::new(),
+        };
         let outputs = slow.control.start(now, &fleet()).expect("nothing is in the way of the first fleet");
         slow.take(outputs);
         slow
@@ -255,8 +263,10 @@ proptest! {
                     let instances = slow.control.state().account(&permit).instances(&app(number));
                     let seen = |id: &InstanceId| InstanceObservation { instance: id.clone(), presence: ready() };
                     let instances = instances.into_iter().map(|instance| seen(&instance.id)).collect();
-                    let (engine, epoch) = (EngineName::new(ENGINE), Epoch(1));
-                    slow.step(Input::Observed(Observation { engine, epoch, reach: Reach::Listed, instances, resolved: vec![] }));
+                    slow.reports += 1;
+                    let (engine, epoch, number) = (EngineName::new(ENGINE), Epoch(1), slow.reports);
+                    let reach = Reach::Listed;
+                    slow.step(Input::Observed(Observation { engine, epoch, number, reach, instances, resolved: vec![] }));
                 }
             }
         }

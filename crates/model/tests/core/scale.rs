@@ -23,6 +23,7 @@ const NODES: usize = 500;
 struct Site {
     control: ControlLoop,
     commands: u64,
+    reports: u64,
 }
 
 fn fleet() -> Arc<Fleet> {
@@ -50,7 +51,7 @@ impl Site {
     fn new() -> Self {
         let mut control = ControlLoop::new(Recovered::default(), Settings::new(Epoch(1)), NOW);
         let outputs = control.start(NOW, &fleet()).expect("nothing is in the way of the first fleet");
-        let mut site = Self { control, commands: 0 };
+        let mut site = Self { control, commands: 0, reports: 0 };
         site.carry_out(outputs);
         site
     }
@@ -114,8 +115,9 @@ impl Site {
         let waiting = view.instances(&app).into_iter().filter(|instance| !instance.ready);
         let seen = |id: &InstanceId| InstanceObservation { instance: id.clone(), presence: ready() };
         let instances = waiting.map(|instance| seen(&instance.id)).collect();
-        let (engine, epoch, reach) = (EngineName::new("here"), Epoch(1), Reach::Listed);
-        self.step(Input::Observed(Observation { engine, epoch, reach, instances, resolved: vec![] }));
+        self.reports += 1;
+        let (engine, epoch, reach, number) = (EngineName::new("here"), Epoch(1), Reach::Listed, self.reports);
+        self.step(Input::Observed(Observation { engine, epoch, number, reach, instances, resolved: vec![] }));
     }
 
     /// The median time of adding one instance and seeing it become ready.

@@ -5,20 +5,23 @@ use super::{Failure, Faults};
 use ensemble_model::id::{EdgeNodeId, EngineName, InstanceId};
 use ensemble_model::instance::PodStatus;
 use ensemble_model::observation::{InstanceObservation, Observation, PodObservation, Presence, Reach};
-use ensemble_model::wanted::{CellKey, Coverage, Epoch, Wanted, WantedCell};
+use ensemble_model::wanted::{CellKey, Coverage, Epoch, Standing, Taken, Wanted, WantedCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug)]
 pub struct Filter {
     name: EngineName,
     epoch: Epoch,
+    /// Of the last report to the listener.
+    number: u64,
+    taken: Taken,
     faults: Faults,
     /// The nodes that the listener was last told are out of reach.
     said_unreachable: BTreeSet<EdgeNodeId>,
     /// What the engine was last told of each cell.
     told: BTreeMap<CellKey, WantedCell>,
     /// What it is to be told once its node can be reached.
-    withheld: BTreeMap<CellKey, WantedCell>,
+    withheld: BTreeMap<CellKey, (Standing, WantedCell)>,
     /// Every instance the engine was told of, until it is confirmed gone.
     known: BTreeMap<InstanceId, Known>,
     /// The engine has reported everything once: so `known` is complete.
@@ -39,8 +42,8 @@ struct Known {
 /// What follows from a change of the faults.
 #[derive(Debug, Default)]
 pub struct Switched {
-    /// For the engine, which could not be told before.
-    pub wanted: Option<Wanted>,
+    /// For the engine, which could not be told before: the oldest first.
+    pub wanted: Vec<Wanted>,
     /// For the listener.
     pub observations: Vec<Observation>,
 }
@@ -50,6 +53,8 @@ impl Filter {
         Self {
             name,
             epoch: Epoch::default(),
+            number: 0,
+            taken: Taken::default(),
             faults: Faults::default(),
             said_unreachable: BTreeSet::new(),
             told: BTreeMap::new(),
@@ -68,25 +73,28 @@ impl Filter {
         self.known.get(instance).is_some_and(|known| self.faults.unreachable.contains(&known.node))
     }
 
-    /// What of `wanted` reaches the engine: cells on nodes out of reach stay there as they are.
+    /// What of `wanted` reaches the engine: cells on nodes out of reach stay there as they are, and so does what is
+    /// older than what was taken. What an older leader wants is passed without its cells, to be refused.
     pub fn converge(&mut self, wanted: Wanted) -> Wanted {
         self.epoch = self.epoch.max(wanted.epoch);
-        let Wanted { epoch, coverage, mut cells } = wanted;
+        let standing = wanted.standing();
+        let Wanted { epoch, sequence, coverage, mut cells } = self.taken.take(wanted);
         if coverage == Coverage::Complete {
-            let listed: BTreeSet<CellKey> = cells.iter().map(|cell| cell.key.clone()).collect();
             // What a complete list leaves out goes; on a node out of reach only once it is back.
-            let left_out = self.told.values().filter(|cell| !listed.contains(&cell.key));
+            let left_out = self.told.values().filter(|cell| !self.taken.is_known(&cell.key));
             let emptied =
                 left_out.map(|cell| WantedCell { run: Vec::new(), release: Vec::new(), ..cell.clone() });
             let emptied: Vec<WantedCell> =
                 emptied.filter(|cell| self.faults.unreachable.contains(&cell.key.node)).collect();
-            self.told.retain(|key, _| listed.contains(key) || self.faults.unreachable.contains(&key.node));
-            self.withheld.retain(|key, _| self.faults.unreachable.contains(&key.node));
+            let stays =
+                |key: &CellKey| self.taken.is_known(key) || self.faults.unreachable.contains(&key.node);
+            self.told.retain(|key, _| stays(key));
+            self.withheld.retain(|key, _| stays(key));
             cells.extend(emptied);
         }
         let (out_of_reach, mut passed): (Vec<WantedCell>, Vec<WantedCell>) =
             cells.into_iter().partition(|cell| self.faults.unreachable.contains(&cell.key.node));
-        self.withheld.extend(out_of_reach.into_iter().map(|cell| (cell.key.clone(), cell)));
+        self.withheld.extend(out_of_reach.into_iter().map(|cell| (cell.key.clone(), (standing, cell))));
         for cell in &passed {
             // What was withheld of it is older.
             self.withheld.remove(&cell.key);
@@ -97,11 +105,16 @@ impl Filter {
                 self.told.values().filter(|cell| self.faults.unreachable.contains(&cell.key.node));
             passed.extend(unchanged.cloned());
         }
-        Wanted { epoch, coverage, cells: passed }
+        Wanted { epoch, sequence, coverage, cells: passed }
     }
 
-    /// What of the engine's report is heard.
+    /// What of the engine's report is heard: of one from before the present leader nothing, since the engine tells that
+    /// one everything anew.
     pub fn observe(&mut self, mut observation: Observation) -> Vec<Observation> {
+        if observation.epoch < self.epoch {
+            return Vec::new();
+        }
+        self.epoch = observation.epoch;
         let resolved = std::mem::take(&mut observation.resolved);
         let mut heard = self.hear(observation);
         if !resolved.is_empty() {
@@ -188,18 +201,29 @@ impl Filter {
     }
 
     /// What was withheld from nodes that can be reached now.
-    fn catch_up(&mut self) -> Option<Wanted> {
-        let (still, back): (BTreeMap<CellKey, WantedCell>, BTreeMap<CellKey, WantedCell>) =
-            std::mem::take(&mut self.withheld)
-                .into_iter()
-                .partition(|(key, _)| self.faults.unreachable.contains(&key.node));
+    fn catch_up(&mut self) -> Vec<Wanted> {
+        let (still, back): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.withheld)
+            .into_iter()
+            .partition(|(key, _)| self.faults.unreachable.contains(&key.node));
         self.withheld = still;
-        if back.is_empty() {
-            return None;
+        let mut by_standing: BTreeMap<Standing, Vec<WantedCell>> = BTreeMap::new();
+        for (standing, cell) in back.into_values() {
+            self.tell(&cell);
+            // Under the present leader: what an older one wanted would be refused, and nobody wants anything newer.
+            let standing = if standing.epoch < self.epoch {
+                Standing { epoch: self.epoch, sequence: 0 }
+            } else {
+                standing
+            };
+            by_standing.entry(standing).or_default().push(cell);
         }
-        let cells: Vec<WantedCell> = back.into_values().collect();
-        cells.iter().for_each(|cell| self.tell(cell));
-        Some(Wanted { epoch: self.epoch, coverage: Coverage::Listed, cells })
+        let wanted = |(Standing { epoch, sequence }, cells)| Wanted {
+            epoch,
+            sequence,
+            coverage: Coverage::Listed,
+            cells,
+        };
+        by_standing.into_iter().map(wanted).collect()
     }
 
     fn tell(&mut self, cell: &WantedCell) {
@@ -246,8 +270,16 @@ impl Filter {
         }
     }
 
-    fn observation(&self, reach: Reach, instances: Vec<InstanceObservation>) -> Observation {
-        Observation { engine: self.name.clone(), epoch: self.epoch, reach, instances, resolved: Vec::new() }
+    fn observation(&mut self, reach: Reach, instances: Vec<InstanceObservation>) -> Observation {
+        self.number += 1;
+        Observation {
+            engine: self.name.clone(),
+            epoch: self.epoch,
+            number: self.number,
+            reach,
+            instances,
+            resolved: Vec::new(),
+        }
     }
 }
 

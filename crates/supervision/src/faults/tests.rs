@@ -30,7 +30,15 @@ fn cell(node: &str, run: &[&str], release: &[&str]) -> WantedCell {
 }
 
 fn wanted(coverage: Coverage, cells: Vec<WantedCell>) -> Wanted {
-    Wanted { epoch: Epoch(7), coverage, cells }
+    wanted_at(1, coverage, cells)
+}
+
+fn wanted_at(sequence: u64, coverage: Coverage, cells: Vec<WantedCell>) -> Wanted {
+    Wanted { epoch: Epoch(7), sequence, coverage, cells }
+}
+
+fn cells(wanted: Vec<Wanted>) -> Vec<Vec<WantedCell>> {
+    wanted.into_iter().map(|wanted| wanted.cells).collect()
 }
 
 fn report(reach: Reach, instances: &[(&str, Presence)]) -> Observation {
@@ -41,7 +49,8 @@ fn report(reach: Reach, instances: &[(&str, Presence)]) -> Observation {
             presence: presence.clone(),
         })
         .collect();
-    Observation { engine: EngineName::new("here"), epoch: Epoch(7), reach, instances, resolved: Vec::new() }
+    let (engine, epoch) = (EngineName::new("here"), Epoch(7));
+    Observation { engine, epoch, number: 1, reach, instances, resolved: Vec::new() }
 }
 
 fn running() -> Presence {
@@ -107,7 +116,7 @@ fn without_faults_everything_passes_unchanged() {
     let said = report(Reach::Listed, &[("i-3", running()), ("i-9", Presence::Gone)]);
 
     assert_eq!((passed.coverage, passed.cells), (asked.coverage, asked.cells));
-    assert_eq!(filter.observe(said.clone()), [said]);
+    assert_eq!(filter.observe(said.clone()), [Observation { number: 2, ..said }]);
 }
 
 #[test]
@@ -133,8 +142,8 @@ fn a_node_that_comes_back_is_told_what_it_missed_and_heard_as_a_whole() {
 
     let switched = switch(&mut filter, Faults::default());
 
-    let told = switched.wanted.expect("something was withheld");
-    assert_eq!((told.coverage, told.cells), (Coverage::Listed, vec![cell("n", &["i-4"], &["i-1"])]));
+    let told = switched.wanted.iter().map(|wanted| (wanted.coverage, wanted.cells.clone()));
+    assert_eq!(told.collect::<Vec<_>>(), [(Coverage::Listed, vec![cell("n", &["i-4"], &["i-1"])])]);
     assert_eq!(words(&switched.observations), ["Whole: i-1 Running, i-2 Running"]);
 }
 
@@ -179,7 +188,7 @@ fn a_complete_list_changes_a_node_cut_off_only_when_it_is_back() {
     let switched = switch(&mut filter, Faults::default());
 
     assert_eq!(passed.cells, [cell("m", &["i-2"], &[]), cell("n", &["i-1"], &[])]);
-    assert_eq!(switched.wanted.expect("something was withheld").cells, [cell("n", &[], &[])]);
+    assert_eq!(cells(switched.wanted), [[cell("n", &[], &[])]]);
 }
 
 #[test]
@@ -234,5 +243,99 @@ fn what_was_withheld_never_overtakes_something_newer() {
     filter.set(Faults::default());
     filter.converge(wanted(Coverage::Listed, vec![cell("n", &["i-1"], &["i-4"])]));
 
-    assert_eq!(filter.due().wanted.map(|wanted| wanted.cells), None);
+    assert!(filter.due().wanted.is_empty());
+}
+
+fn wanted_at(sequence: u64, coverage: Coverage, cells: Vec<WantedCell>) -> Wanted {
+    Wanted { epoch: Epoch(7), sequence, coverage, cells }
+}
+
+fn cells(wanted: Vec<Wanted>) -> Vec<Vec<WantedCell>> {
+    wanted.into_iter().map(|wanted| wanted.cells).collect()
+}
+
+#[test]
+fn what_is_wanted_late_is_not_passed_over_what_is_newer() {
+    let mut filter = filter();
+    filter.converge(wanted_at(5, Coverage::Listed, vec![cell("n", &["i-1", "i-4"], &[])]));
+
+    let late = filter.converge(wanted_at(4, Coverage::Listed, vec![cell("n", &["i-1", "i-3"], &[])]));
+    let late_list = filter.converge(wanted_at(3, Coverage::Complete, vec![cell("m", &["i-2"], &[])]));
+
+    assert_eq!((late.sequence, late.cells), (4, vec![]));
+    assert_eq!((late_list.coverage, late_list.cells), (Coverage::Complete, vec![cell("m", &["i-2"], &[])]));
+}
+
+#[test]
+fn what_was_withheld_is_as_new_as_when_it_was_wanted() {
+    let mut filter = filter();
+    switch(&mut filter, cut_off(&["n", "m"]));
+    filter.converge(wanted_at(6, Coverage::Listed, vec![cell("m", &["i-2", "i-6"], &[])]));
+    filter.converge(wanted_at(
+        5,
+        Coverage::Listed,
+        vec![cell("n", &["i-1", "i-5"], &[]), cell("m", &[], &[])],
+    ));
+
+    let told = switch(&mut filter, Faults::default()).wanted;
+
+    let sequences: Vec<u64> = told.iter().map(|wanted| wanted.sequence).collect();
+    assert_eq!(sequences, [5, 6]);
+    assert_eq!(cells(told), [[cell("n", &["i-1", "i-5"], &[])], [cell("m", &["i-2", "i-6"], &[])]]);
+}
+
+#[test]
+fn reports_are_numbered_anew_and_one_for_an_older_leader_is_not_heard() {
+    let mut filter = filter();
+    let numbers = |heard: &[Observation]| heard.iter().map(|one| one.number).collect::<Vec<_>>();
+    switch(&mut filter, cut_off(&["n"]));
+
+    let heard = filter.observe(report(Reach::Whole, &[("i-2", running())]));
+    let older = Observation { epoch: Epoch(6), ..report(Reach::Listed, &[("i-2", Presence::Gone)]) };
+
+    assert_eq!(numbers(&heard), [3, 4], "after the first whole and the cut");
+    assert_eq!(filter.observe(older), []);
+}
+
+#[test]
+fn what_is_wanted_late_is_not_passed_over_what_is_newer() {
+    let mut filter = filter();
+    filter.converge(wanted_at(5, Coverage::Listed, vec![cell("n", &["i-1", "i-4"], &[])]));
+
+    let late = filter.converge(wanted_at(4, Coverage::Listed, vec![cell("n", &["i-1", "i-3"], &[])]));
+    let late_list = filter.converge(wanted_at(3, Coverage::Complete, vec![cell("m", &["i-2"], &[])]));
+
+    assert_eq!((late.sequence, late.cells), (4, vec![]));
+    assert_eq!((late_list.coverage, late_list.cells), (Coverage::Complete, vec![cell("m", &["i-2"], &[])]));
+}
+
+#[test]
+fn what_was_withheld_is_as_new_as_when_it_was_wanted() {
+    let mut filter = filter();
+    switch(&mut filter, cut_off(&["n", "m"]));
+    filter.converge(wanted_at(6, Coverage::Listed, vec![cell("m", &["i-2", "i-6"], &[])]));
+    filter.converge(wanted_at(
+        5,
+        Coverage::Listed,
+        vec![cell("n", &["i-1", "i-5"], &[]), cell("m", &[], &[])],
+    ));
+
+    let told = switch(&mut filter, Faults::default()).wanted;
+
+    let sequences: Vec<u64> = told.iter().map(|wanted| wanted.sequence).collect();
+    assert_eq!(sequences, [5, 6]);
+    assert_eq!(cells(told), [[cell("n", &["i-1", "i-5"], &[])], [cell("m", &["i-2", "i-6"], &[])]]);
+}
+
+#[test]
+fn reports_are_numbered_anew_and_one_for_an_older_leader_is_not_heard() {
+    let mut filter = filter();
+    let numbers = |heard: &[Observation]| heard.iter().map(|one| one.number).collect::<Vec<_>>();
+    switch(&mut filter, cut_off(&["n"]));
+
+    let heard = filter.observe(report(Reach::Whole, &[("i-2", running())]));
+    let older = Observation { epoch: Epoch(6), ..report(Reach::Listed, &[("i-2", Presence::Gone)]) };
+
+    assert_eq!(numbers(&heard), [3, 4], "after the first whole and the cut");
+    assert_eq!(filter.observe(older), []);
 }

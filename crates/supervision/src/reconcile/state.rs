@@ -5,7 +5,7 @@ use crate::layout::{self, ContainerKey};
 use crate::pod::PodKey;
 use crate::record::{Attempt, Exit, InstanceRecord, Prospect, Running};
 use ensemble_model::id::{AppId, Digest, InstanceId, VersionName};
-use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Wanted, WantedCell};
+use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Taken, Wanted, WantedCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Everything the engine was told, merged.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
-    cells: BTreeMap<CellKey, Arc<CellTemplate>>,
+    taken: Taken,
     run: BTreeMap<InstanceId, Target>,
     release: BTreeMap<InstanceId, CellKey>,
     knowledge: Knowledge,
@@ -46,10 +46,13 @@ pub enum Wish<'a> {
 }
 
 impl Wishes {
-    /// Takes over what is wanted now; says which instances were named.
+    /// Takes over what of it is newer than what was taken; says which instances that names.
     pub fn take(&mut self, wanted: Wanted) -> BTreeSet<InstanceId> {
+        let wanted = self.taken.take(wanted);
         if wanted.coverage == Coverage::Complete {
-            *self = Self { knowledge: Knowledge::All, ..Self::default() };
+            self.knowledge = Knowledge::All;
+            self.run.retain(|_, target| self.taken.is_known(&target.cell));
+            self.release.retain(|_, cell| self.taken.is_known(cell));
         }
         let mut named = BTreeSet::new();
         for cell in wanted.cells {
@@ -76,14 +79,13 @@ impl Wishes {
             self.release.remove(&instance.id);
             self.run.insert(instance.id, target);
         }
-        self.cells.insert(cell.key, cell.template);
     }
 
     pub fn wish(&self, id: &InstanceId, recorded: Option<&CellKey>) -> Wish<'_> {
         if let Some(target) = self.run.get(id) {
             return Wish::Run(target);
         }
-        let cell_is_heard = recorded.is_some_and(|cell| self.cells.contains_key(cell));
+        let cell_is_heard = recorded.is_some_and(|cell| self.taken.is_known(cell));
         if self.knowledge == Knowledge::All || cell_is_heard || self.release.contains_key(id) {
             Wish::Release
         } else {

@@ -9,7 +9,7 @@ use ensemble_model::id::InstanceId;
 use ensemble_model::observation::{InstanceObservation, Presence, ResolvedImage};
 use ensemble_model::wanted::Wanted;
 use ensemble_supervision::reconcile::observe::{Told, observe};
-use ensemble_supervision::reconcile::state::{Facts, Records, Stray, Wish, Wishes, pods};
+use ensemble_supervision::reconcile::state::{Facts, ImageOf, Records, Stray, Wish, Wishes, pods};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -60,6 +60,16 @@ impl Memory {
             }
         }
         Ok(())
+    }
+
+    /// Everything is told anew, the whole first.
+    pub(super) fn forget_what_was_told(&mut self) {
+        self.told.clear();
+        self.has_told_whole = false;
+        let resolved = self.facts.resolved.iter().map(|(of, digest)| (of.clone(), digest.clone()));
+        self.untold = resolved
+            .map(|(ImageOf { app, version, image }, digest)| ResolvedImage { app, version, image, digest })
+            .collect();
     }
 
     pub(super) fn take(&mut self, wanted: Wanted) {

@@ -55,6 +55,8 @@ pub(crate) enum Message {
 pub(crate) struct Supervisor {
     pub(crate) name: EngineName,
     pub(crate) epoch: Epoch,
+    /// Of the last report.
+    pub(crate) number: u64,
     pub(crate) machine: Arc<Machine>,
     /// Containers that may start at once: that is the kernel's work, and more of it at once is not quicker.
     pub(crate) at_once: usize,
@@ -113,6 +115,13 @@ impl Supervisor {
     }
 
     fn take(&mut self, wanted: Wanted) {
+        if wanted.epoch < self.epoch {
+            return;
+        }
+        if wanted.epoch > self.epoch {
+            // Another leader, who has heard nothing of what was told.
+            self.memory.forget_what_was_told();
+        }
         self.epoch = wanted.epoch;
         self.memory.take(wanted);
     }
@@ -369,10 +378,12 @@ impl Supervisor {
         if news.is_empty() && !whole && memory.untold.is_empty() {
             return true;
         }
+        self.number += 1;
         let reach = if whole { Reach::Whole } else { Reach::Listed };
         let observation = Observation {
             engine: self.name.clone(),
             epoch: self.epoch,
+            number: self.number,
             reach,
             instances: news.clone(),
             resolved: memory.untold.clone(),

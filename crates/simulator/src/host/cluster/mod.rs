@@ -68,7 +68,7 @@ impl Cluster {
         }
         self.epoch = wanted.epoch;
         let Some(driver) = &mut self.driver else { return Ok(()) };
-        let sequence = 0;
+        let sequence = wanted.sequence;
         if wanted.coverage == Coverage::Complete && driver.complete.is_none_or(|newest| newest <= sequence) {
             driver.complete = Some(sequence);
             driver.cells.retain(|_, (taken, _)| *taken > sequence);
@@ -191,6 +191,7 @@ impl Cluster {
         let observation = Observation {
             engine: self.name.clone(),
             epoch: self.epoch,
+            number: self.number,
             reach,
             instances,
             resolved: Vec::new(),

@@ -28,7 +28,12 @@ fn wish(machine: &mut Machine, instances: &[usize], pinned: Option<&Digest>) {
     template.pins =
         pinned.map(|pin| ("oci:/image".to_owned(), pin.clone())).into_iter().collect::<BTreeMap<_, _>>();
     cell.template = Arc::new(template);
-    machine.wishes.take(Wanted { epoch: Epoch(1), coverage: Coverage::Complete, cells: vec![cell] });
+    machine.wishes.take(Wanted {
+        epoch: Epoch(1),
+        sequence: 1,
+        coverage: Coverage::Complete,
+        cells: vec![cell],
+    });
 }
 
 fn of_images(actions: &[Action]) -> Vec<&Action> {

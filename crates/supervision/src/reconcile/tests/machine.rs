@@ -77,7 +77,7 @@ impl Machine {
         let mut cells = vec![cell(instances, version)];
         // The other version's cell is named too, empty, as a complete wish must.
         cells.push(cell(&[], if version == "v1" { "v2" } else { "v1" }));
-        self.wishes.take(Wanted { epoch: Epoch(1), coverage: Coverage::Complete, cells });
+        self.wishes.take(Wanted { epoch: Epoch(1), sequence: 1, coverage: Coverage::Complete, cells });
     }
 
     pub(super) fn decide(&self) -> Vec<Action> {

@@ -6,13 +6,14 @@ mod images;
 mod machine;
 
 use super::observe::{READY_MS, observe};
-use super::state::{Action, Facts, Failure, Stray, Subject, Wishes};
+use super::state::{Action, Facts, Failure, Knowledge, Stray, Subject, Wishes};
 use super::{SETTLED_MS, pause_ms, reconcile};
 use crate::layout::{self, ContainerKey};
 use crate::record::{End, Prospect};
 use ensemble_model::id::VersionName;
 use ensemble_model::instance::PodStatus;
 use ensemble_model::observation::{PodObservation, Presence};
+use ensemble_model::wanted::{Coverage, Epoch, Wanted};
 use machine::{Machine, id, key};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -357,4 +358,23 @@ fn a_released_instance_is_gone_only_when_nothing_of_it_is_left() {
     assert_eq!(presence(&machine), Presence::Gone);
     let Facts { boot_id, images, .. } = machine.facts.clone();
     assert_eq!(machine.facts, Facts { boot_id, images, ..Facts::default() }, "only its image stays");
+}
+
+#[test]
+fn a_wish_that_comes_late_undoes_nothing_newer() {
+    let mut wishes = Wishes::default();
+    let at = |sequence, coverage, instances: &[usize]| Wanted {
+        epoch: Epoch(1),
+        sequence,
+        coverage,
+        cells: vec![machine::cell(instances, "v1")],
+    };
+    wishes.take(at(5, Coverage::Listed, &[1]));
+
+    let named_late = wishes.take(at(4, Coverage::Listed, &[0]));
+    assert_eq!(wishes.knowledge(), Knowledge::Some);
+    let named_by_all = wishes.take(at(3, Coverage::Complete, &[0]));
+
+    assert_eq!((named_late.len(), named_by_all.len(), wishes.knowledge()), (0, 0, Knowledge::All));
+    assert_eq!(wishes.running().map(|(id, _)| id.clone()).collect::<Vec<_>>(), [id(1)]);
 }

@@ -246,57 +246,6 @@ fn what_was_withheld_never_overtakes_something_newer() {
     assert!(filter.due().wanted.is_empty());
 }
 
-fn wanted_at(sequence: u64, coverage: Coverage, cells: Vec<WantedCell>) -> Wanted {
-    Wanted { epoch: Epoch(7), sequence, coverage, cells }
-}
-
-fn cells(wanted: Vec<Wanted>) -> Vec<Vec<WantedCell>> {
-    wanted.into_iter().map(|wanted| wanted.cells).collect()
-}
-
-#[test]
-fn what_is_wanted_late_is_not_passed_over_what_is_newer() {
-    let mut filter = filter();
-    filter.converge(wanted_at(5, Coverage::Listed, vec![cell("n", &["i-1", "i-4"], &[])]));
-
-    let late = filter.converge(wanted_at(4, Coverage::Listed, vec![cell("n", &["i-1", "i-3"], &[])]));
-    let late_list = filter.converge(wanted_at(3, Coverage::Complete, vec![cell("m", &["i-2"], &[])]));
-
-    assert_eq!((late.sequence, late.cells), (4, vec![]));
-    assert_eq!((late_list.coverage, late_list.cells), (Coverage::Complete, vec![cell("m", &["i-2"], &[])]));
-}
-
-#[test]
-fn what_was_withheld_is_as_new_as_when_it_was_wanted() {
-    let mut filter = filter();
-    switch(&mut filter, cut_off(&["n", "m"]));
-    filter.converge(wanted_at(6, Coverage::Listed, vec![cell("m", &["i-2", "i-6"], &[])]));
-    filter.converge(wanted_at(
-        5,
-        Coverage::Listed,
-        vec![cell("n", &["i-1", "i-5"], &[]), cell("m", &[], &[])],
-    ));
-
-    let told = switch(&mut filter, Faults::default()).wanted;
-
-    let sequences: Vec<u64> = told.iter().map(|wanted| wanted.sequence).collect();
-    assert_eq!(sequences, [5, 6]);
-    assert_eq!(cells(told), [[cell("n", &["i-1", "i-5"], &[])], [cell("m", &["i-2", "i-6"], &[])]]);
-}
-
-#[test]
-fn reports_are_numbered_anew_and_one_for_an_older_leader_is_not_heard() {
-    let mut filter = filter();
-    let numbers = |heard: &[Observation]| heard.iter().map(|one| one.number).collect::<Vec<_>>();
-    switch(&mut filter, cut_off(&["n"]));
-
-    let heard = filter.observe(report(Reach::Whole, &[("i-2", running())]));
-    let older = Observation { epoch: Epoch(6), ..report(Reach::Listed, &[("i-2", Presence::Gone)]) };
-
-    assert_eq!(numbers(&heard), [3, 4], "after the first whole and the cut");
-    assert_eq!(filter.observe(older), []);
-}
-
 #[test]
 fn what_is_wanted_late_is_not_passed_over_what_is_newer() {
     let mut filter = filter();

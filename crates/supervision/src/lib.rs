@@ -4,9 +4,13 @@
 
 pub mod directory;
 pub mod faults;
+pub mod host;
 pub mod kernel;
 pub mod layout;
 pub mod network;
 pub mod pod;
 pub mod reconcile;
 pub mod record;
+pub mod scan;
+pub mod shim;
+pub mod supervisor;

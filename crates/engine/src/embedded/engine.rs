@@ -7,12 +7,11 @@ use super::kernel::{self, Linux};
 use super::logs;
 use super::network::{self, Network, NetworkConfig};
 use super::rootfs;
-use super::scan;
 use super::shim::order::LogBounds;
 use super::supervisor::machine::Machine;
 use super::supervisor::program::Program;
 use super::supervisor::watch::Watches;
-use super::supervisor::{Fetches, Memory, Message, Supervisor, keep};
+use super::supervisor::{Fetches, Message, Supervisor};
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
 use ensemble_model::id::{Digest, EngineName, InstanceId};
 use ensemble_model::observation::Observation;
@@ -21,6 +20,9 @@ use ensemble_supervision::kernel::Kernel;
 use ensemble_supervision::layout::{self, ContainerKey, Layout};
 use ensemble_supervision::pod::PodKey;
 use ensemble_supervision::record::{self, InstanceRecord};
+use ensemble_supervision::scan;
+use ensemble_supervision::supervisor::keep;
+use ensemble_supervision::supervisor::memory::Memory;
 use ipnet::Ipv4Net;
 use ring::digest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,7 +119,7 @@ impl EmbeddedEngine {
             log: LogBounds::default(),
         });
         let boot_id = kernel::boot_id().map_err(OpenError::BootId)?;
-        let memory = Memory::look(&machine, boot_id, machine.network.found().await?)?;
+        let memory = Memory::look(machine.host(), boot_id, machine.network.found().await?)?;
         let at_once = 2 * std::thread::available_parallelism().map_or(1, usize::from);
         let (messages, queue) = mpsc::channel(QUEUE);
         let supervisor = Supervisor {
@@ -285,7 +287,8 @@ fn read_logs(layout: &Layout, query: LogQuery) -> Result<Vec<LogLine>, Error> {
     let pod = PodKey::new(query.instance.clone(), query.workload, query.index);
     let key = ContainerKey { pod, container: query.container };
     let live = layout.container(&key);
-    let kept = || keep::find(layout, &key).map_err(|error| Error::Unreachable { reason: error.sentence() });
+    let kept =
+        || keep::find(&Linux, layout, &key).map_err(|error| Error::Unreachable { reason: error.sentence() });
     let directory = if live.path().is_dir() { Some(live) } else { kept()? };
     let directory = directory.ok_or(Error::NoLogs { instance: query.instance })?;
     logs::read(&directory, query.since, query.tail)

@@ -11,7 +11,6 @@ mod logs;
 pub mod network;
 pub mod preflight;
 pub mod rootfs;
-mod scan;
 pub mod seccomp;
 pub mod shim;
 mod supervisor;

@@ -1,5 +1,5 @@
-//! For tests: files, locks, processes and groups in memory, and a list of what was done to them. Never fails, never
-//! loses anything; the simulator has a kernel that does.
+//! For tests: files, locks, processes and groups in memory, and a list of what was done to them. Fails only when it is
+//! full, and loses nothing; the simulator has a kernel that does.
 
 use super::{Clocks, Durability, Entry, EntryKind, Kernel, LockState, ProcessIdentity, Signal};
 use ensemble_model::time::WallTime;
@@ -19,6 +19,8 @@ pub(crate) struct Scratch {
     /// Start times by pid.
     pub(crate) processes: RefCell<BTreeMap<i32, u64>>,
     pub(crate) boot_ms: Cell<u64>,
+    /// Nothing can be written.
+    pub(crate) is_full: Cell<bool>,
     deeds: RefCell<Vec<String>>,
 }
 
@@ -77,6 +79,9 @@ impl Kernel for Scratch {
     }
 
     fn write(&self, path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
+        if self.is_full.get() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let deed = match durability {
             Durability::Synced => "write and sync",
             Durability::Unsynced => "write",

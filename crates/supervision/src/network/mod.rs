@@ -14,6 +14,7 @@ use ipnet::Ipv4Net;
 use record::Reservation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 pub use error::Error;
 
@@ -69,6 +70,15 @@ pub struct Sight {
     /// The interfaces of pods, by their name on the machine's side, whatever they hang on.
     pub links: BTreeSet<String>,
     pub namespaces: BTreeSet<String>,
+}
+
+/// What a pod has while it is attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodNetwork {
+    /// The namespace to start the pod's containers in.
+    pub netns: PathBuf,
+    /// Reachable from the machine.
+    pub address: Ipv4Addr,
 }
 
 /// A pod that holds an address, and what of it is in the kernel.

@@ -33,7 +33,6 @@ mod machine;
 #[cfg(test)]
 mod tests;
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -43,7 +42,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use ensemble_supervision::pod::PodKey;
 
-pub use ensemble_supervision::network::{Error, FoundPod, Presence};
+pub use ensemble_supervision::network::{Error, FoundPod, PodNetwork, Presence};
 pub use namespace::forget_namespaces;
 pub use resolver::resolv_conf;
 
@@ -63,15 +62,6 @@ pub struct NetworkConfig {
     pub pod_network: Ipv4Net,
     /// The port that no pod may reach.
     pub control_port: Option<u16>,
-}
-
-/// What a pod has while it is attached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodNetwork {
-    /// The namespace to start the pod's containers in.
-    pub netns: PathBuf,
-    /// Reachable from the machine.
-    pub address: Ipv4Addr,
 }
 
 /// The pod network of one data directory. Clones ask the same thread, which ends with the last of them; what it made

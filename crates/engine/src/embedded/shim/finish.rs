@@ -7,6 +7,7 @@ use crate::embedded::image;
 use crate::embedded::rootfs;
 use ensemble_supervision::directory::Directory;
 use ensemble_supervision::record::Prospect;
+use ensemble_supervision::shim::Enclosure;
 use oci_spec::runtime::{Spec, User};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -70,12 +71,20 @@ fn make_inside(root: &Path, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the container's control groups, its root and its scratch files. Goes on after an error.
-pub(super) fn clean_up(directory: &Directory, order: &Order) {
-    // Best effort throughout: the engine looks at what is left and does it again.
-    let _ = order.group.kill_and_remove();
-    let _ = rustix::mount::unmount(directory.root(), UnmountFlags::DETACH);
-    let _ = fs::remove_dir_all(directory.work());
+/// What a supervisor takes away of its container beside files.
+pub(super) struct Surroundings<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) order: &'a Order,
+}
+
+impl Enclosure for Surroundings<'_> {
+    fn remove_group(&self) -> io::Result<()> {
+        Ok(self.order.group.kill_and_remove()?)
+    }
+
+    fn unmount_root(&self) -> io::Result<()> {
+        Ok(rustix::mount::unmount(self.directory.root(), UnmountFlags::DETACH)?)
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The supervisor of one container: a process of its own, one thread, no runtime, no log subscriber (libcontainer's
 //! log lines would land in the container's output). It outlives the control plane: creates the container, drains
-//! its output, waits, writes down how it ended, cleans up.
+//! its output, waits. What it writes down, and when, is `ensemble_supervision::shim`.
 //! It takes orders only from files and signals, and never touches another container's directory.
 
 mod create;
@@ -12,18 +12,17 @@ mod stage;
 mod watch;
 
 use super::image;
-use super::kernel::{self, Linux, clocks};
+use super::kernel::Linux;
 use super::rootfs;
 use ensemble_supervision::directory::Directory;
-use ensemble_supervision::record::{self, End, Exit, Prospect};
+use ensemble_supervision::record::{self, End, Prospect};
+use ensemble_supervision::shim::{self, Ended, Shim, Tried};
+use finish::Surroundings;
 use order::Order;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
-
-/// How often, and how long apart, an exit record is tried again when the disk is full.
-const RECORD_TRIES: usize = 10;
-const RECORD_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+use std::time::Instant;
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -31,10 +30,8 @@ enum Error {
     NoOrder { directory: String },
     #[error(transparent)]
     Record(#[from] record::Error),
-    #[error("another supervisor holds the lock")]
-    Locked,
-    #[error("the engine has given this attempt up")]
-    GivenUp,
+    #[error(transparent)]
+    Supervision(#[from] shim::Error),
     #[error("could not {step}")]
     Step {
         step: &'static str,
@@ -61,8 +58,7 @@ impl Error {
             Self::Image(_)
             | Self::NoOrder { .. }
             | Self::Record(_)
-            | Self::Locked
-            | Self::GivenUp
+            | Self::Supervision(_)
             | Self::Step { .. }
             | Self::Root(_) => Prospect::Retry,
         }
@@ -99,52 +95,36 @@ pub fn main(directory: &Path) -> ExitCode {
 fn supervise(directory: &Directory) -> Result<(), Error> {
     let missing = || Error::NoOrder { directory: directory.path().display().to_string() };
     let order: Order = record::read(&Linux, &directory.order())?.ok_or_else(missing)?;
-    let lock = stage::take_lock(directory)?;
-    // Started so late that the engine has given this attempt up: the next one is not ours to begin.
-    if matches!(record::read::<Exit>(&Linux, &directory.exit()), Ok(Some(exit)) if exit.attempt == order.attempt)
-    {
-        return Err(Error::GivenUp);
-    }
+    let shim = begin(directory, &order)?;
     let mut session = stage::leave_session()?;
 
-    let ended = watch::run(directory, &order, &mut session);
+    let ended = watch::run(&shim, directory, &order, &mut session);
 
-    write_exit(directory, &order, &ended);
+    write_exit(&shim, ended, &Surroundings { directory, order: &order });
     drop(session);
-    finish::clean_up(directory, &order);
-    drop(lock);
+    shim.clean_up(&Surroundings { directory, order: &order });
+    shim.let_go();
     Ok(())
 }
 
-/// How an attempt ended, and how long the program ran.
-struct Ended {
-    end: End,
-    up_ms: u64,
-}
-
-impl Ended {
-    fn not_started(error: &Error) -> Self {
-        Self { end: End::NotStarted { reason: error.sentence(), prospect: error.prospect() }, up_ms: 0 }
-    }
-}
-
-/// The record comes before any cleaning up. On a full disk the container's own files go first, since they may be
-/// what fills it, and then the record is tried again; without it the engine says "lost".
-fn write_exit(directory: &Directory, order: &Order, ended: &Ended) {
-    let now = clocks();
-    let exit = Exit {
-        attempt: order.attempt,
-        end: ended.end.clone(),
-        at: now.wall,
-        boot_id: kernel::boot_id().unwrap_or_default(),
-        at_boot_ms: now.boot_ms,
-        up_ms: ended.up_ms,
-    };
-    for _ in 0..RECORD_TRIES {
-        if record::write_of_process(&Linux, &directory.exit(), &exit).is_ok() {
-            return;
+/// The engine asks for the lock by taking it for a moment; then it is tried again.
+fn begin<'a>(directory: &'a Directory, order: &Order) -> Result<Shim<'a, Linux>, Error> {
+    let patience = Instant::now() + shim::LOCK_PATIENCE;
+    loop {
+        match Shim::begin(&Linux, directory, order.attempt) {
+            Err(shim::Error::Locked) if Instant::now() <= patience => std::thread::sleep(shim::LOCK_PAUSE),
+            begun => return Ok(begun?),
         }
-        finish::clean_up(directory, order);
-        std::thread::sleep(RECORD_PAUSE);
     }
+}
+
+fn write_exit(shim: &Shim<'_, Linux>, ended: Ended, surroundings: &Surroundings<'_>) {
+    let mut word = shim.last_word(ended);
+    while let Tried::Again(pause) = shim.write(&mut word, surroundings) {
+        std::thread::sleep(pause);
+    }
+}
+
+fn not_started(error: &Error) -> Ended {
+    Ended { end: End::NotStarted { reason: error.sentence(), prospect: error.prospect() }, up_ms: 0 }
 }

@@ -1,22 +1,14 @@
-//! The supervisor's own surroundings: session, descriptors, lock, control groups, mount namespace.
+//! The supervisor's own surroundings: session, descriptors, control groups, mount namespace.
 //! Everything here is about the supervisor; the container is made by `create`.
 
 use super::Error;
 use super::order::Order;
-use crate::embedded::kernel::Linux;
 use crate::embedded::network;
-use ensemble_supervision::directory::Directory;
-use ensemble_supervision::kernel::Kernel;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::MountPropagationFlags;
 use rustix::process::DumpableBehavior;
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
-
-/// The engine asks for the lock by taking it shared for a moment; longer than this, and it is a supervisor.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Ours for life, and the pipe on which the engine waits for the start.
 pub(super) struct Session {
@@ -28,25 +20,6 @@ impl Session {
     pub(super) fn announce_start(&mut self) {
         self.starting = None;
     }
-}
-
-/// Takes the directory's lock and writes into it who holds it.
-pub(super) fn take_lock(directory: &Directory) -> Result<File, Error> {
-    let patience = Instant::now() + LOCK_PATIENCE;
-    loop {
-        if let Some(file) = Linux.take_lock(&directory.lock()).map_err(Error::step("take the lock"))? {
-            name_holder(&file).map_err(Error::step("write into the lock"))?;
-            return Ok(file);
-        }
-        if Instant::now() > patience {
-            return Err(Error::Locked);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn name_holder(lock: &File) -> io::Result<()> {
-    Linux.write_lock(lock, &serde_json::to_vec(&Linux.own_process()?)?)
 }
 
 /// Own session, subreaper, working directory `/`, standard streams on `/dev/null`.

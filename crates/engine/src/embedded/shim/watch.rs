@@ -6,11 +6,11 @@ use super::executor::ProgramFault;
 use super::order::Order;
 use super::output::{LogWriter, Stream};
 use super::stage::{self, Session};
-use super::{Ended, Error, finish};
-use crate::embedded::kernel::{self, Linux, clocks};
+use super::{Error, finish, not_started};
+use crate::embedded::kernel::{Linux, clocks};
 use ensemble_supervision::directory::Directory;
-use ensemble_supervision::kernel::ProcessIdentity;
-use ensemble_supervision::record::{self, End, KillCause, Running};
+use ensemble_supervision::record::{End, KillCause, Running};
+use ensemble_supervision::shim::{Ended, Shim};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -33,13 +33,18 @@ const DRAIN_PATIENCE: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(3_600);
 
 /// Runs one attempt from beginning to end.
-pub(super) fn run(directory: &Directory, order: &Order, session: &mut Session) -> Ended {
-    match Watch::start(directory, order, session) {
+pub(super) fn run(
+    shim: &Shim<'_, Linux>,
+    directory: &Directory,
+    order: &Order,
+    session: &mut Session,
+) -> Ended {
+    match Watch::start(shim, directory, order, session) {
         Ok(mut watch) => watch.until_end(),
         Err(error) => {
             // What was half made must not run on beside the next attempt.
             let _ = order.group.kill();
-            Ended::not_started(&error)
+            not_started(&error)
         }
     }
 }
@@ -63,7 +68,12 @@ struct Output {
 }
 
 impl<'a> Watch<'a> {
-    fn start(directory: &'a Directory, order: &'a Order, session: &mut Session) -> Result<Self, Error> {
+    fn start(
+        shim: &Shim<'_, Linux>,
+        directory: &'a Directory,
+        order: &'a Order,
+        session: &mut Session,
+    ) -> Result<Self, Error> {
         let signals = take_signals().map_err(Error::step("take signals"))?;
         stage::enter_groups(order)?;
         let network = open_network(order)?;
@@ -72,7 +82,7 @@ impl<'a> Watch<'a> {
 
         let (output, creation) = Creation::fork(directory, order, network.as_ref())?;
         drop(network);
-        let outcome = creation.follow(directory, order);
+        let outcome = creation.follow(shim, order);
         let running = match outcome {
             Ok(running) => running,
             Err(error) => {
@@ -208,8 +218,8 @@ impl Creation {
     }
 
     /// From the fork to a program that runs. The record is on disk before the program starts.
-    fn follow(mut self, directory: &Directory, order: &Order) -> Result<Running, Error> {
-        let followed = self.steps(directory, order);
+    fn follow(mut self, shim: &Shim<'_, Linux>, order: &Order) -> Result<Running, Error> {
+        let followed = self.steps(shim, order);
         if followed.is_err() {
             // Ours and not reaped: its pid is its own.
             let _ = nix::sys::signal::kill(self.process, Signal::SIGKILL);
@@ -224,15 +234,14 @@ impl Creation {
         }
     }
 
-    fn steps(&mut self, directory: &Directory, order: &Order) -> Result<Running, Error> {
+    fn steps(&mut self, shim: &Shim<'_, Linux>, order: &Order) -> Result<Running, Error> {
         let pid = match self.next_word()? {
             Progress::Created { pid } => pid,
             Progress::Started => return Err(unexpected()),
             Progress::Failed { reason, prospect } => return Err(Error::Program { reason, prospect }),
         };
         order.group.join_unified(pid).map_err(Error::step("put the container into its v2 group"))?;
-        let running = describe(pid, order).map_err(Error::step("describe the container's process"))?;
-        record::write_of_process(&Linux, &directory.running(), &running)?;
+        let running = shim.made(pid)?;
         self.go.write_all(&[1]).map_err(Error::step("let the container go"))?;
         match self.next_word()? {
             Progress::Started => Ok(running),
@@ -249,13 +258,6 @@ impl Creation {
 
 fn unexpected() -> Error {
     Error::Step { step: "follow the creation", source: io::Error::other("steps came out of order") }
-}
-
-fn describe(pid: i32, order: &Order) -> io::Result<Running> {
-    let start_ticks = kernel::start_ticks(pid)?.ok_or_else(|| io::Error::other("it is gone"))?;
-    let now = clocks();
-    let process = ProcessIdentity { pid, start_ticks, boot_id: kernel::boot_id()? };
-    Ok(Running { attempt: order.attempt, process, started_at: now.wall, started_boot_ms: now.boot_ms })
 }
 
 fn open_network(order: &Order) -> Result<Option<OwnedFd>, Error> {

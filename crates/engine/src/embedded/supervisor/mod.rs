@@ -2,26 +2,24 @@
 //! what changed. One task owns all state; actions run beside it and report back. Holds no rule of its own about what
 //! should happen.
 
+mod containers;
 mod fetches;
-pub(crate) mod keep;
 pub(crate) mod machine;
-mod memory;
 pub(crate) mod program;
-mod start;
 pub(crate) mod watch;
 
 use super::kernel::clocks;
-use super::scan;
 use ensemble_model::id::{Digest, EngineName};
 use ensemble_model::observation::{InstanceObservation, Observation, Presence, Reach, ResolvedImage};
 use ensemble_model::wanted::{Epoch, Wanted};
 use ensemble_supervision::layout::ContainerKey;
 use ensemble_supervision::reconcile::state::{Action, Failure, ImageOf, Knowledge, Subject};
 use ensemble_supervision::reconcile::{Decision, reconcile};
+use ensemble_supervision::scan;
+use ensemble_supervision::supervisor::memory::{Memory, earlier};
+use ensemble_supervision::supervisor::steps::Error;
 pub(crate) use fetches::Fetches;
-use machine::{Error, Learnt, Machine};
-pub(crate) use memory::Memory;
-use memory::earlier;
+use machine::{Learnt, Machine};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,7 +145,7 @@ impl Supervisor {
         }
         self.forget_images_but(&images);
         let all_are_watched = self.watches.follow(&self.memory.facts.held, &self.machine.layout);
-        let (news, wake_for_ready) = self.memory.news();
+        let (news, wake_for_ready) = self.memory.news(now);
         let all_is_told = self.tell(news);
         let due = earlier(wake_at_boot_ms, wake_for_ready);
         let sleep = due.map_or(IDLE, |due| Duration::from_millis(due.saturating_sub(now.boot_ms).max(1)));
@@ -164,7 +162,7 @@ impl Supervisor {
         };
         let starting: Vec<ContainerKey> = facts.held.iter().filter(is_starting).cloned().collect();
         for key in &starting {
-            if let Err(error) = scan::one_container(&self.machine.layout, key, records, facts) {
+            if let Err(error) = scan::one_container(self.machine.host(), key, records, facts) {
                 tracing::warn!("could not look at a container that starts: {error}");
             }
         }
@@ -326,14 +324,14 @@ impl Supervisor {
     /// What an action touched is looked at again, whether it worked or not.
     fn look_at(&mut self, action: &Action) {
         let Memory { records, facts, .. } = &mut self.memory;
-        let Machine { layout, subtree, .. } = &*self.machine;
+        let host = self.machine.host();
         let looked = match action {
             Action::Start { container: key, .. }
             | Action::Collect { container: key, .. }
             | Action::Stop(key)
-            | Action::Kill(key) => scan::one_container(layout, key, records, facts),
-            Action::Prepare(record) => scan::one_instance(layout, subtree, &record.id, records, facts),
-            Action::Retire(id) => scan::one_instance(layout, subtree, id, records, facts),
+            | Action::Kill(key) => scan::one_container(host, key, records, facts),
+            Action::Prepare(record) => scan::one_instance(host, &record.id, records, facts),
+            Action::Retire(id) => scan::one_instance(host, id, records, facts),
             Action::Attach { .. }
             | Action::Detach(_)
             | Action::Sweep(_)
@@ -356,14 +354,16 @@ impl Supervisor {
         if !records.instances.contains_key(&key.pod.instance) {
             return;
         }
-        if let Err(error) = scan::one_container(&self.machine.layout, key, records, facts) {
+        if let Err(error) = scan::one_container(self.machine.host(), key, records, facts) {
             tracing::warn!("could not look at a container that ended: {error}");
         }
     }
 
     async fn look_around(&mut self) {
         let looked = match self.machine.network.found().await {
-            Ok(found) => self.memory.look_again(&self.machine, found).map_err(|error| error.to_string()),
+            Ok(found) => {
+                self.memory.look_again(self.machine.host(), found).map_err(|error| error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         if let Err(reason) = looked {

@@ -1,28 +1,28 @@
 //! All that the engine's loop knows: wishes, records, facts, and what was told of them. Looks at the machine; decides and
 //! does nothing.
 
-use super::machine::Machine;
-use crate::embedded::kernel::clocks;
-use crate::embedded::network::{self, FoundPod};
-use crate::embedded::scan;
+use crate::host::Host;
+use crate::kernel::{Clocks, Groups, Kernel};
+use crate::network::{self, FoundPod};
+use crate::reconcile::observe::{Told, observe};
+use crate::reconcile::state::{Facts, ImageOf, Records, Stray, Wish, Wishes, pods};
+use crate::scan;
 use ensemble_model::id::InstanceId;
 use ensemble_model::observation::{InstanceObservation, Presence, ResolvedImage};
 use ensemble_model::wanted::Wanted;
-use ensemble_supervision::reconcile::observe::{Told, observe};
-use ensemble_supervision::reconcile::state::{Facts, ImageOf, Records, Stray, Wish, Wishes, pods};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// All that is known, and what was told of it.
 #[derive(Default)]
-pub(crate) struct Memory {
-    pub(super) wishes: Wishes,
-    pub(super) records: Records,
-    pub(super) facts: Facts,
-    pub(super) told: BTreeMap<InstanceId, InstanceObservation>,
-    pub(super) has_told_whole: bool,
+pub struct Memory {
+    pub wishes: Wishes,
+    pub records: Records,
+    pub facts: Facts,
+    pub told: BTreeMap<InstanceId, InstanceObservation>,
+    pub has_told_whole: bool,
     /// What images led to, to be told.
-    pub(super) untold: Vec<ResolvedImage>,
+    pub untold: Vec<ResolvedImage>,
 }
 
 impl Memory {
@@ -30,19 +30,27 @@ impl Memory {
     ///
     /// # Errors
     /// Something cannot be looked at; then nothing may be concluded.
-    pub(crate) fn look(
-        machine: &Machine,
+    pub fn look<K: Kernel, G: Groups>(
+        host: Host<'_, K, G>,
         boot_id: String,
         found: Vec<FoundPod>,
     ) -> Result<Self, scan::Error> {
         let mut memory = Self::default();
         memory.facts.boot_id = boot_id;
-        memory.look_again(machine, found)?;
+        memory.look_again(host, found)?;
         Ok(memory)
     }
 
-    pub(super) fn look_again(&mut self, machine: &Machine, found: Vec<FoundPod>) -> Result<(), scan::Error> {
-        scan::everything(&machine.layout, &machine.subtree, &mut self.records, &mut self.facts)?;
+    /// Looks at everything again; what the engine itself is about stays.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look); what was known stays.
+    pub fn look_again<K: Kernel, G: Groups>(
+        &mut self,
+        host: Host<'_, K, G>,
+        found: Vec<FoundPod>,
+    ) -> Result<(), scan::Error> {
+        scan::everything(host, &mut self.records, &mut self.facts)?;
         let instances = self.records.instances.values();
         let known: BTreeSet<_> = instances.flat_map(|record| pods(&record.id, &record.template)).collect();
         self.facts.networks.clear();
@@ -63,7 +71,7 @@ impl Memory {
     }
 
     /// Everything is told anew, the whole first.
-    pub(super) fn forget_what_was_told(&mut self) {
+    pub fn forget_what_was_told(&mut self) {
         self.told.clear();
         self.has_told_whole = false;
         let resolved = self.facts.resolved.iter().map(|(of, digest)| (of.clone(), digest.clone()));
@@ -72,7 +80,8 @@ impl Memory {
             .collect();
     }
 
-    pub(super) fn take(&mut self, wanted: Wanted) {
+    /// Takes over what is wanted now.
+    pub fn take(&mut self, wanted: Wanted) {
         for id in self.wishes.take(wanted) {
             let cell = self.records.instances.get(&id).map(|record| &record.cell);
             if self.wishes.wish(&id, cell) == Wish::Release {
@@ -82,9 +91,9 @@ impl Memory {
         }
     }
 
-    /// What is to be told and was not: complete for every instance named.
-    pub(super) fn news(&self) -> (Vec<InstanceObservation>, Option<u64>) {
-        let now = clocks();
+    /// What is to be told and was not: complete for every instance named. And when to look again, in milliseconds after
+    /// boot, because an instance may be ready then.
+    pub fn news(&self, now: Clocks) -> (Vec<InstanceObservation>, Option<u64>) {
         let mut ids: BTreeSet<&InstanceId> = self.wishes.running().map(|(id, _)| id).collect();
         ids.extend(self.wishes.releasing());
         ids.extend(self.records.instances.keys());
@@ -104,6 +113,6 @@ impl Memory {
 }
 
 /// The earlier of two times, where there are any.
-pub(super) fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+pub fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     one.into_iter().chain(other).min()
 }

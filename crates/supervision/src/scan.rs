@@ -1,14 +1,13 @@
 //! Gathers what `reconcile` decides from: records under the engine's directory, locks, control groups. Reads only;
 //! what it cannot read it reports as a stray or leaves out, and never takes for "not there" what it failed to look at.
 
-use super::cgroup::Subtree;
-use super::kernel::Linux;
+use crate::directory::Directory;
+use crate::host::Host;
+use crate::kernel::{EntryKind, Groups, Kernel, LockState};
+use crate::layout::{self, ContainerKey};
+use crate::reconcile::state::{ContainerRecords, Facts, Records, Stray, containers};
+use crate::record::{self, Attempt, Exit, InstanceRecord, Running};
 use ensemble_model::id::InstanceId;
-use ensemble_supervision::directory::Directory;
-use ensemble_supervision::kernel::{Groups, Kernel, LockState};
-use ensemble_supervision::layout::{self, ContainerKey, Layout};
-use ensemble_supervision::reconcile::state::{ContainerRecords, Facts, Records, Stray, containers};
-use ensemble_supervision::record::{self, Attempt, Exit, InstanceRecord, Running};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -25,29 +24,31 @@ pub enum Error {
 }
 
 /// Looks at everything. Networks are known to the network alone and left as they are; so is what the engine is about.
-pub(super) fn everything(
-    layout: &Layout,
-    subtree: &Subtree,
+///
+/// # Errors
+/// Something cannot be looked at; then nothing may be concluded, and nothing is changed.
+pub fn everything<K: Kernel, G: Groups>(
+    host: Host<'_, K, G>,
     records: &mut Records,
     facts: &mut Facts,
 ) -> Result<(), Error> {
+    let Host { groups, layout, .. } = host;
     let mut found = Records::default();
     let mut strays: BTreeSet<Stray> =
         facts.strays.iter().filter(|stray| matches!(stray, Stray::Network(_))).cloned().collect();
-    for entry in std::fs::read_dir(layout.instances()).map_err(Error::List)? {
-        let entry = entry.map_err(Error::List)?;
-        if !entry.file_type().map_err(Error::List)?.is_dir() {
+    for entry in host.kernel.list(&layout.instances()).map_err(Error::List)? {
+        if entry.kind != EntryKind::Directory {
             // Nothing of ours is a plain file here, and nothing that somebody left must keep us from starting.
             continue;
         }
-        let directory = entry.path();
-        match record::read::<InstanceRecord>(&Linux, &layout::instance_record(&directory)) {
+        let directory = layout.instances().join(&entry.name);
+        match record::read::<InstanceRecord>(host.kernel, &layout::instance_record(&directory)) {
             // A record under another name is not where its containers would be looked for.
             Ok(Some(record)) if layout.instance(&record.id) == directory => {
                 found.instances.insert(record.id.clone(), record);
             }
             Ok(_) | Err(record::Error::Malformed { .. }) => {
-                strays.insert(Stray::Directory(entry.file_name().to_string_lossy().into_owned()));
+                strays.insert(Stray::Directory(entry.name.to_string_lossy().into_owned()));
             }
             Err(error) => return Err(error.into()),
         }
@@ -55,7 +56,7 @@ pub(super) fn everything(
     let mut held = BTreeSet::new();
     for record in found.instances.values() {
         for key in containers(&record.id, &record.template) {
-            let (records, lock) = container(&layout.container(&key))?;
+            let (records, lock) = container(host.kernel, &layout.container(&key))?;
             if lock == LockState::Held {
                 held.insert(key.clone());
             }
@@ -63,12 +64,12 @@ pub(super) fn everything(
         }
     }
     let named: BTreeSet<String> = found.instances.keys().map(layout::instance_group).collect();
-    let groups = subtree.instances().map_err(Error::Group)?;
-    strays.extend(groups.difference(&named).cloned().map(Stray::Group));
+    let there = groups.instances().map_err(Error::Group)?;
+    strays.extend(there.difference(&named).cloned().map(Stray::Group));
     facts.groups = found
         .instances
         .keys()
-        .filter(|id| subtree.has_instance(&layout::instance_group(id)))
+        .filter(|id| groups.has_instance(&layout::instance_group(id)))
         .cloned()
         .collect();
     facts.held = held;
@@ -78,13 +79,16 @@ pub(super) fn everything(
 }
 
 /// Looks at one container again, after something happened to it.
-pub(super) fn one_container(
-    layout: &Layout,
+///
+/// # Errors
+/// It cannot be looked at; what was known of it stays.
+pub fn one_container<K: Kernel, G: Groups>(
+    host: Host<'_, K, G>,
     key: &ContainerKey,
     records: &mut Records,
     facts: &mut Facts,
 ) -> Result<(), Error> {
-    let (found, lock) = container(&layout.container(key))?;
+    let (found, lock) = container(host.kernel, &host.layout.container(key))?;
     match lock {
         LockState::Held => {
             facts.held.insert(key.clone());
@@ -99,14 +103,16 @@ pub(super) fn one_container(
 }
 
 /// Looks at one instance's record and group again, and forgets its containers when it is gone.
-pub(super) fn one_instance(
-    layout: &Layout,
-    subtree: &Subtree,
+///
+/// # Errors
+/// It cannot be looked at; what was known of it stays.
+pub fn one_instance<K: Kernel, G: Groups>(
+    host: Host<'_, K, G>,
     id: &InstanceId,
     records: &mut Records,
     facts: &mut Facts,
 ) -> Result<(), Error> {
-    match record::read::<InstanceRecord>(&Linux, &layout::instance_record(&layout.instance(id)))? {
+    match record::read::<InstanceRecord>(host.kernel, &layout::instance_record(&host.layout.instance(id)))? {
         Some(record) => {
             records.instances.insert(id.clone(), record);
         }
@@ -115,7 +121,7 @@ pub(super) fn one_instance(
             records.containers.retain(|key, _| key.pod.instance != *id);
         }
     }
-    if subtree.has_instance(&layout::instance_group(id)) {
+    if host.groups.has_instance(&layout::instance_group(id)) {
         facts.groups.insert(id.clone());
     } else {
         facts.groups.remove(id);
@@ -125,13 +131,13 @@ pub(super) fn one_instance(
 
 /// The lock is asked before the records are read: a supervisor writes its exit record before it lets the lock go, so
 /// a free lock without a record means that there will be none.
-fn container(directory: &Directory) -> Result<(ContainerRecords, LockState), Error> {
-    let lock = Linux.probe_lock(&directory.lock()).map_err(Error::Lock)?;
-    let running: Option<Running> = lenient(record::read(&Linux, &directory.running()))?;
-    let exit: Option<Exit> = lenient(record::read(&Linux, &directory.exit()))?;
+fn container(kernel: &impl Kernel, directory: &Directory) -> Result<(ContainerRecords, LockState), Error> {
+    let lock = kernel.probe_lock(&directory.lock()).map_err(Error::Lock)?;
+    let running: Option<Running> = lenient(record::read(kernel, &directory.running()))?;
+    let exit: Option<Exit> = lenient(record::read(kernel, &directory.exit()))?;
     // The supervisor's own records tell which start it was; without that a container that runs would count as one
     // that never got there.
-    let attempt = lenient(record::read(&Linux, &directory.attempt()))?
+    let attempt = lenient(record::read(kernel, &directory.attempt()))?
         .or_else(|| latest_attempt(running.as_ref(), exit.as_ref()));
     Ok((ContainerRecords { attempt, running, exit }, lock))
 }

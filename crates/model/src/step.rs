@@ -251,6 +251,8 @@ impl ControlLoop {
                 self.refits |= self.draft.events().len() > events_before;
                 self.answer(Answer::Fleet(ticket, answer), &mut outputs);
             }
+            // Made for a leader before this one, or for one that is about to fence it.
+            Input::Observed(observation) if observation.epoch != self.settings.epoch => {}
             Input::Observed(observation) => self.observed(now, observation),
             Input::Tick => self.begin(now),
             Input::Flush => self.flush(&mut outputs),
@@ -264,12 +266,7 @@ impl ControlLoop {
         outputs
     }
 
-    /// Takes a report in. Under an older epoch it was made for a leader before this one, under a newer one this one is
-    /// about to be fenced: either says nothing here.
     fn observed(&mut self, now: Now, observation: Observation) {
-        if observation.epoch != self.settings.epoch {
-            return;
-        }
         // Before what is due: a deadline may have waited for just this report.
         self.set_time(now);
         self.attendance.report(&observation);

@@ -132,3 +132,18 @@ async fn an_older_leader_is_refused() {
 
     assert!(matches!(refused, Err(Error::StaleEpoch { offered: 0, current: 1 })));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_leader_is_told_everything_anew() {
+    need_root!("a_later_leader_is_told_everything_anew");
+    let mut machine = Machine::new().await;
+    let cells = vec![machine.cell(&["polite"], &["i-a"])];
+    machine.converge(cells.clone()).await;
+    machine.until_ready(1).await;
+    machine.seen.clear();
+
+    machine.converge_as(Epoch(2), cells).await.unwrap();
+    machine.until_ready(1).await;
+
+    assert_eq!(machine.wholes, 2);
+}

@@ -70,7 +70,21 @@ impl Memory {
         Ok(())
     }
 
-    /// Everything is told anew, the whole first.
+    /// All news are out.
+    pub fn note_told(&mut self, news: Vec<InstanceObservation>) {
+        self.untold.clear();
+        for observation in news {
+            if observation.presence == Presence::Gone
+                && !self.wishes.releasing().any(|id| *id == observation.instance)
+            {
+                self.told.remove(&observation.instance);
+            } else {
+                self.told.insert(observation.instance.clone(), observation);
+            }
+        }
+    }
+
+    /// Everything is told anew, the whole first: there is another leader, who has heard nothing.
     pub fn forget_what_was_told(&mut self) {
         self.told.clear();
         self.has_told_whole = false;

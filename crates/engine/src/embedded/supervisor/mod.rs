@@ -10,7 +10,7 @@ pub(crate) mod watch;
 
 use super::kernel::clocks;
 use ensemble_model::id::{Digest, EngineName};
-use ensemble_model::observation::{InstanceObservation, Observation, Presence, Reach, ResolvedImage};
+use ensemble_model::observation::{InstanceObservation, Observation, Reach, ResolvedImage};
 use ensemble_model::wanted::{Epoch, Wanted};
 use ensemble_supervision::layout::ContainerKey;
 use ensemble_supervision::reconcile::state::{Action, Failure, ImageOf, Knowledge, Subject};
@@ -117,7 +117,6 @@ impl Supervisor {
             return;
         }
         if wanted.epoch > self.epoch {
-            // Another leader, who has heard nothing of what was told.
             self.memory.forget_what_was_told();
         }
         self.epoch = wanted.epoch;
@@ -395,16 +394,7 @@ impl Supervisor {
             Err(mpsc::error::TrySendError::Closed(_)) => return true,
         }
         memory.has_told_whole |= whole;
-        memory.untold.clear();
-        for observation in news {
-            if observation.presence == Presence::Gone
-                && !memory.wishes.releasing().any(|id| *id == observation.instance)
-            {
-                memory.told.remove(&observation.instance);
-            } else {
-                memory.told.insert(observation.instance.clone(), observation);
-            }
-        }
+        memory.note_told(news);
         true
     }
 }

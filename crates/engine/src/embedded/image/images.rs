@@ -16,7 +16,7 @@ use super::manifest::{self, DOCUMENT_LIMIT, Descriptor, DocumentKind};
 use super::platform::Platform;
 use super::progress::{Board, PullProgress};
 use super::reference::{ImageReference, RegistryReference};
-use super::registry::{Registry, RegistrySettings};
+use super::registry::{self, Registry, RegistrySettings};
 use super::store::ImageStore;
 use super::{Error, digest};
 
@@ -118,6 +118,8 @@ impl Images {
             let (found, kind, bytes) = self.document(image, &version).await?;
             match kind {
                 DocumentKind::Manifest => {
+                    // The pin is for good: nothing is pinned that could never be run.
+                    manifest::manifest(&bytes).map_err(|reason| Error::Refused { reason })?;
                     self.remember(found.clone(), indexes);
                     return Ok(found);
                 }
@@ -143,6 +145,13 @@ impl Images {
             && asked != found
         {
             return Err(Error::Damaged { digest: asked, reason: "its bytes do not have this digest" });
+        }
+        // By a tag, only this tells the right bytes from others. Algorithms that are not known say nothing.
+        if let Some(said) = document.digest.as_deref().and_then(digest::parse)
+            && said != found
+        {
+            let reason = "a document does not have the digest that came beside it";
+            return Err(registry::Error::Protocol { registry: image.registry().to_owned(), reason }.into());
         }
         let kind = manifest::kind_of(document.content_type.as_deref(), &document.bytes);
         let kind = kind

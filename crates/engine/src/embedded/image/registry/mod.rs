@@ -57,11 +57,15 @@ pub(super) struct BlobStream {
     pub(super) response: Response,
 }
 
-/// A manifest or index, not yet verified, with the media type that came beside it.
+/// A manifest or index, not yet verified, with the media type and the digest that came beside it.
 pub(super) struct Document {
     pub(super) bytes: Vec<u8>,
     pub(super) content_type: Option<String>,
+    pub(super) digest: Option<String>,
 }
+
+/// What the bytes of a document are said to have.
+const CONTENT_DIGEST: &str = "docker-content-digest";
 
 impl RegistrySettings {
     /// Reads every file of credentials once, so that a mistake shows at the start and not at the first pull.
@@ -109,7 +113,8 @@ impl Registry {
             match response.status() {
                 StatusCode::OK => {
                     let content_type = header(response.headers(), CONTENT_TYPE.as_str());
-                    Ok(Document { bytes: body(image, response, DOCUMENT_LIMIT).await?, content_type })
+                    let digest = header(response.headers(), CONTENT_DIGEST);
+                    Ok(Document { bytes: body(image, response, DOCUMENT_LIMIT).await?, content_type, digest })
                 }
                 StatusCode::NOT_FOUND => Err(Error::Absent {
                     registry: image.registry().to_owned(),

@@ -198,7 +198,7 @@ fn on_blob(asked: &Asked, answer: Answer, change: impl Fn(Answer) -> Answer) -> 
     if asked.path.contains("/blobs/") { change(answer) } else { answer }
 }
 
-const FAULTS: [Fault; 19] = [
+const FAULTS: [Fault; 21] = [
     Fault {
         what: "404",
         change: |a, b| on_manifest(a, b, Answer::of(404, "{}")),
@@ -272,6 +272,21 @@ const FAULTS: [Fault; 19] = [
         change: |a, b| if a.path.contains("/manifests/") { b.cut_after(20) } else { b },
         hopeless: false,
         expected: "broke off",
+    },
+    Fault {
+        what: "a manifest of other bytes than its digest",
+        change: |a, b| {
+            let said = format!("sha256:{}", "0".repeat(64));
+            if a.path.contains("/manifests/") { b.header("Docker-Content-Digest", said) } else { b }
+        },
+        hopeless: false,
+        expected: "does not have the digest that came beside it",
+    },
+    Fault {
+        what: "a manifest that is none",
+        change: |a, b| on_manifest(a, b, Answer::of(200, "{]").header("Content-Type", OCI_MANIFEST)),
+        hopeless: true,
+        expected: "the image is refused",
     },
     Fault {
         what: "a redirect in a circle",
@@ -356,6 +371,20 @@ async fn whatever_a_registry_answers_is_told_from_what_may_pass_and_never_repeat
         assert!(!text.contains("secret") && !text.contains("html"), "{what}: {text}");
         bench.assert_nothing_taken();
         assert!(registry.asked().len() < 40, "{what}: bounded tries");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_the_image_is_never_pinned() {
+    for change in [
+        |_: &Asked, _: Answer| Answer::of(200, "{]").header("Content-Type", OCI_MANIFEST),
+        |_: &Asked, answer: Answer| {
+            answer.header("Docker-Content-Digest", format!("sha256:{}", "0".repeat(64)))
+        },
+    ] {
+        let registry = FakeRegistry::with(&web(), change).await;
+
+        assert!(Bench::new().images.resolve(&registry.image()).await.is_err());
     }
 }
 

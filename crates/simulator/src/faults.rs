@@ -148,6 +148,19 @@ impl std::str::FromStr for Choice {
     }
 }
 
+impl fmt::Display for Choice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drawn => formatter.write_str("drawn"),
+            Self::These(these) if these.is_empty() => formatter.write_str("none"),
+            Self::These(these) => {
+                let names: Vec<&str> = these.iter().map(|fault| fault.name()).collect();
+                formatter.write_str(&names.join(","))
+            }
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())

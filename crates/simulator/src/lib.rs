@@ -17,12 +17,15 @@ mod request;
 mod scenario;
 mod server;
 mod shadow;
+mod shrink;
 mod simulation;
+mod story;
 mod trace;
 
 pub use agenda::Moment;
 pub use faults::{Choice, Fault, Faults, Group, UnknownFault};
-pub use options::Options;
+pub use options::{APPLICATIONS, EDGE_NODES, MINUTES, NoRange, Options, Without};
 pub use report::{Figures, Report, Violation};
+pub use shrink::{Shrunk, shrink};
 pub use simulation::run;
 pub use trace::Tracing;

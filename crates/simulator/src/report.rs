@@ -29,6 +29,10 @@ pub struct Report {
     pub seed: u64,
     pub steps: u64,
     pub simulated_ms: i64,
+    /// What clients did at once and what broke at once, counted together: what [`Options::without`] leaves out.
+    ///
+    /// [`Options::without`]: crate::Options::without
+    pub deeds: u64,
     pub figures: Figures,
     pub faults: BTreeMap<Fault, u64>,
     pub violation: Option<Violation>,

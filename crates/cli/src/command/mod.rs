@@ -23,6 +23,7 @@ mod restore;
 mod scaling;
 mod serve;
 pub(crate) mod shim;
+mod simulate;
 mod version;
 mod watch;
 
@@ -66,6 +67,7 @@ pub(crate) enum Command {
     Backup(backup::Arguments),
     Restore(restore::Arguments),
     Dismantle(dismantle::Arguments),
+    Simulate(simulate::Arguments),
     Completion(completion::Arguments),
     Man(man::Arguments),
     #[command(hide = true)]
@@ -97,6 +99,7 @@ impl Command {
             Self::Backup(arguments) => backup::run(context, arguments).await,
             Self::Restore(arguments) => restore::run(context, arguments).await,
             Self::Dismantle(arguments) => dismantle::run(context, arguments).await,
+            Self::Simulate(arguments) => simulate::run(context, &arguments),
             Self::Completion(arguments) => completion::run(&arguments),
             Self::Man(arguments) => man::run(context, &arguments),
             Self::Reference(arguments) => reference::run(context, &arguments),

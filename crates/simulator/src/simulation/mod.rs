@@ -15,7 +15,7 @@ use crate::faults::{Fault, Faults};
 use crate::host::{Host, Surroundings};
 use crate::invariant::{self, Broken};
 use crate::link::Link;
-use crate::options::Options;
+use crate::options::{Options, Without};
 use crate::report::{Figures, Report, Violation};
 use crate::request::{RequestNumber, Requests};
 use crate::scenario::Scenario;
@@ -106,6 +106,8 @@ pub(crate) enum Event {
 pub(crate) struct Simulation {
     now: Moment,
     step: u64,
+    deeds: u64,
+    without: Without,
     agenda: Agenda<Event>,
     clock: WallClock,
     faults: Faults,
@@ -140,10 +142,11 @@ pub(crate) struct Simulation {
 pub fn run(options: &Options) -> Report {
     let mut simulation = Simulation::new(options);
     let violation = simulation.until_end().err();
-    let Simulation { step, now, figures, faults, trace, .. } = simulation;
+    let Simulation { step, deeds, now, figures, faults, trace, .. } = simulation;
     Report {
         seed: options.seed,
         steps: step,
+        deeds,
         simulated_ms: now.0,
         figures,
         faults: faults.came().clone(),
@@ -161,6 +164,8 @@ impl Simulation {
         let mut simulation = Self {
             now: Moment::default(),
             step: 0,
+            deeds: 0,
+            without: options.without.clone(),
             agenda: Agenda::default(),
             clock: WallClock::default(),
             faults,
@@ -263,6 +268,12 @@ impl Simulation {
 
     fn after(&mut self, ms: i64, event: Event) {
         self.agenda.put(self.now.plus_ms(ms), event);
+    }
+
+    /// Counts a deed, and says whether it is to happen.
+    fn deed(&mut self) -> bool {
+        self.deeds += 1;
+        !self.without.0.contains(&self.deeds)
     }
 
     fn wall(&self) -> WallTime {

@@ -10,6 +10,7 @@ use crate::invariant::entry::{self, Seen};
 use crate::invariant::{Broken, deadline};
 use crate::request::Outcome;
 use crate::server::{Incarnation, Server, StartFault};
+use crate::story;
 use ensemble_model::command::Accepted;
 use ensemble_model::refusal::Refusal;
 use ensemble_model::step::{Input, Output};
@@ -287,8 +288,8 @@ impl Simulation {
             detail: format!("record {sequence}: {fault}"),
         })?;
         self.trace.say(self.now, || {
-            let events: Vec<String> = entry.events.iter().map(|event| format!("{event:?}")).collect();
-            format!("durable {sequence}: {}", events.join("; "))
+            let events: Vec<String> = entry.events.iter().map(story::tell).collect();
+            format!("entry {sequence}: {}", events.join("; "))
         });
         self.figures.most_instances = self.figures.most_instances.max(self.shadow.instances.len() as u64);
         entry::check(&Seen {
@@ -359,7 +360,7 @@ impl Simulation {
         let strikes = self.armed.remove(&fault);
         if strikes {
             self.faults.count(fault);
-            self.trace.say(self.now, || format!("FAULT {fault}"));
+            self.trace.say(self.now, || format!("struck: {fault}"));
         }
         strikes
     }

@@ -84,7 +84,10 @@ impl Simulation {
             return;
         }
         self.schedule(fault);
-        self.trace.say(self.now, || format!("STRIKE {fault}"));
+        if !self.deed() {
+            return;
+        }
+        self.trace.say(self.now, || format!("strikes: {fault}"));
         match fault {
             Fault::NodeLost => self.lose_node(fault, 30_000, 10 * MINUTE_MS),
             Fault::NodeFlapping => self.lose_node(fault, 200, 5_000),

@@ -23,12 +23,18 @@ impl Simulation {
             return;
         }
         let pause = self.clients[client].pause();
-        self.after(pause, Event::Act { client });
         let wall = self.wall();
-        // Whoever finds nobody there comes again later.
-        let Some((_, server)) = self.front() else { return };
+        let Some((_, server)) = self.front() else {
+            // Whoever finds nobody there comes again later.
+            self.after(10 * pause, Event::Act { client });
+            return;
+        };
         let state = Arc::clone(server.state());
+        self.after(pause, Event::Act { client });
         let Act { requests, is_doubled } = self.clients[client].act(&state, wall, &mut self.faults);
+        if requests.is_empty() || !self.deed() {
+            return;
+        }
         for mut request in requests {
             request.is_doubled = is_doubled;
             self.figures.requests += 1;

@@ -248,7 +248,9 @@ impl Cluster {
         }
     }
 
+    /// While nobody drives it nobody looks either: what its programs did in between is seen when somebody does.
     pub(crate) fn next_due(&self) -> Option<Moment> {
+        self.driver.as_ref()?;
         let back = self.cut_off.values().min().copied();
         back.into_iter().chain(self.site.next_due()).min()
     }

@@ -32,9 +32,8 @@ fn a_yes_is_durable_before_it_leaves(answered: &Answered<'_>) -> Verdict {
 /// When a client hears no, its request is not in the log.
 fn a_no_changed_nothing(answered: &Answered<'_>) -> Verdict {
     let id = &answered.request.command.request.request_id;
-    // The same signed request sent twice is refused the second time, whatever became of the first.
-    let was_doubled =
-        matches!(answered.outcome, Outcome::Refused(ensemble_model::refusal::Refusal::NonceUsed { .. }));
+    // The same signed request sent twice is refused once, whatever became of the other.
+    let was_doubled = answered.request.is_doubled;
     match answered.outcome {
         Outcome::Refused(refusal) if !was_doubled && answered.shadow.operations.contains_key(id) => {
             Err(format!("{id} is refused ({refusal}) and in the log"))

@@ -97,7 +97,9 @@ impl<'a> Account<'a> {
         let name = fields.next()?;
         let uid = number(fields.nth(1)?).ok()??;
         let gid = number(fields.next()?).ok()??;
-        let home = fields.nth(1).filter(|home| home.starts_with('/')).unwrap_or("/");
+        // One with a NUL character could be given to no program.
+        let is_path = |home: &&str| home.starts_with('/') && !home.contains('\0');
+        let home = fields.nth(1).filter(is_path).unwrap_or("/");
         Some(Self { name, uid, gid, home })
     }
 }
@@ -173,7 +175,7 @@ mod tests {
     }
 
     const PASSWD: &str = "broken\nroot:x:0:0:root:/superuser:/bin/sh\nweb:x:33:34::/srv:/bin/false\n\
-                          huge:x:4294967296:0::/:/bin/sh\n";
+                          huge:x:4294967296:0::/:/bin/sh\nnul:x:35:35::/a\0b:/bin/sh\n";
     const GROUP: &str = "root:x:0:\nweb:x:34:\nadm:x:4:other,web\nlog:x:5:webster\nsrv:x:6:web\n";
 
     #[test]
@@ -185,6 +187,7 @@ mod tests {
             ("root", 0, 0, &[], "/superuser"),
             ("web", 33, 34, &[4, 6], "/srv"),
             ("33", 33, 34, &[4, 6], "/srv"),
+            ("nul", 35, 35, &[], "/"),
             ("web:log", 33, 5, &[], "/srv"),
             ("web:99", 33, 99, &[], "/srv"),
             ("1000", 1000, 0, &[], "/"),

@@ -11,8 +11,12 @@ pub struct Resources {
 }
 
 impl Resources {
+    /// Never more than there are numbers for: a log may say anything, and is read all the same.
     pub fn plus(self, other: Self) -> Self {
-        Self { vcpu: self.vcpu + other.vcpu, memory_mib: self.memory_mib + other.memory_mib }
+        Self {
+            vcpu: self.vcpu.saturating_add(other.vcpu),
+            memory_mib: self.memory_mib.saturating_add(other.memory_mib),
+        }
     }
 
     /// What is left after `other` is taken, never below zero.

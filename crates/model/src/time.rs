@@ -25,7 +25,7 @@ impl LogTime {
 
     /// Whole milliseconds from `earlier` to here, never negative.
     pub fn since(self, earlier: Self) -> i64 {
-        (self.0 - earlier.0).max(0)
+        self.0.saturating_sub(earlier.0).max(0)
     }
 }
 

@@ -50,8 +50,9 @@ pub fn recover<R: AsRef<[u8]>>(
             }
             continue;
         }
-        if sequence != after + 1 {
-            return Err(Fault::Gap { expected: after + 1, found: sequence });
+        // Behind the greatest number there is none.
+        if after.checked_add(1) != Some(sequence) {
+            return Err(Fault::Gap { expected: after.saturating_add(1), found: sequence });
         }
         if record.before != chain {
             return Err(Fault::BrokenChain { sequence });

@@ -48,7 +48,9 @@ impl State {
                     self.release(now, operation, cause, released);
                 }
                 if *cause != ReleaseCause::Asked {
-                    self.change(app, now, |application| application.revision += 1);
+                    self.change(app, now, |application| {
+                        application.revision = application.revision.saturating_add(1)
+                    });
                 }
             }
             Event::InstanceObserved { instance, ready, pods } => self.observe(now, instance, *ready, pods),
@@ -134,12 +136,12 @@ impl State {
                 description: accepted.description.clone(),
                 started_at: now.wall,
             };
-            application.revision += 1;
+            application.revision = application.revision.saturating_add(1);
             application.operation = Some(accepted.id.clone());
         });
         let revision = self.applications.get(app).map_or(0, |application| application.revision);
         let number = self.next_number;
-        self.next_number += 1;
+        self.next_number = self.next_number.saturating_add(1);
         let operation = Operation {
             id: accepted.id.clone(),
             number,
@@ -200,7 +202,7 @@ impl State {
         self.deadlines.remove(&(operation.deadline, id.clone()));
         let Subject::Application(app) = &operation.subject;
         self.change(app, now, |application| {
-            application.revision += 1;
+            application.revision = application.revision.saturating_add(1);
             application.operation = None;
             let (phase, end) = match (status, operation.kind) {
                 (OperationStatus::Running | OperationStatus::Superseded | OperationStatus::Canceled, _) => {

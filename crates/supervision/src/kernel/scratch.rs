@@ -30,7 +30,12 @@ impl Scratch {
         self.deeds.borrow().clone()
     }
 
-    fn note(&self, deed: String) {
+    /// What was changed up to now; what is told later begins here.
+    pub(crate) fn forget_deeds(&self) -> Vec<String> {
+        self.deeds.take()
+    }
+
+    pub(crate) fn note(&self, deed: String) {
         self.deeds.borrow_mut().push(deed);
     }
 }

@@ -4,8 +4,10 @@
 
 pub mod address;
 mod error;
+pub mod ledger;
 pub mod names;
 pub mod record;
+mod takeover;
 
 use crate::pod::PodKey;
 use address::Subnet;
@@ -29,6 +31,9 @@ pub trait Wires {
 
     /// What of ours is in the kernel now.
     fn look(&mut self) -> Result<Sight, Error>;
+
+    /// Where containers enter the namespace of that name, whether it is there or not.
+    fn namespace_path(&self, namespace: &str) -> PathBuf;
 
     /// Makes the bridge of a subnet; one that is there is no error.
     fn make_bridge(&mut self, subnet: Subnet) -> Result<(), Error>;
@@ -67,9 +72,18 @@ pub trait Wires {
 pub struct Sight {
     /// How many bridges.
     pub bridges: usize,
-    /// The interfaces of pods, by their name on the machine's side, whatever they hang on.
+    /// The names of all interfaces on the machine's side, ours among them, whatever they hang on.
     pub links: BTreeSet<String>,
-    pub namespaces: BTreeSet<String>,
+    /// Those of them that hang on our bridges.
+    pub ports: BTreeSet<String>,
+    /// The names of our namespaces, and of files for such that have none on them.
+    pub namespaces: BTreeMap<String, Presence>,
+}
+
+impl Sight {
+    pub(crate) fn has_namespace(&self, name: &str) -> bool {
+        self.namespaces.get(name) == Some(&Presence::There)
+    }
 }
 
 /// What a pod has while it is attached.

@@ -22,8 +22,8 @@ mod nft;
 mod obstacle;
 mod resolver;
 mod rules;
+mod seam;
 mod sysctl;
-mod takeover;
 pub(crate) mod trial;
 mod wire;
 mod worker;
@@ -42,6 +42,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use ensemble_supervision::pod::PodKey;
 
+use ensemble_supervision::network::ledger::Attach;
 pub use ensemble_supervision::network::{Error, FoundPod, PodNetwork, Presence};
 pub use namespace::forget_namespaces;
 pub use resolver::resolv_conf;
@@ -96,14 +97,14 @@ impl Network {
     /// What was made up to then stays and is completed by the next call, or removed by [`detach`](Self::detach).
     pub async fn attach(&self, pod: &PodKey, app: &AppId) -> Result<PodNetwork, Error> {
         let (pod, app) = (pod.clone(), app.clone());
-        self.ask(|answer| worker::Request::Attach(worker::Attach { pod, app, answer })).await
+        self.ask(|answer| worker::Request::Attach(Attach { pod, app }, answer)).await
     }
 
     /// Takes the pod's interface, namespace and address away; they are gone when this returns. Processes that are still
     /// in the namespace keep it, without any interface. A pod that has nothing is no error.
     pub async fn detach(&self, pod: &PodKey) -> Result<(), Error> {
         let pod = pod.clone();
-        self.ask(|answer| worker::Request::Detach(worker::Detach { pod, answer })).await
+        self.ask(|answer| worker::Request::Detach(pod, answer)).await
     }
 
     /// Every pod that holds anything of this network. Mends the rules should somebody have flushed them.

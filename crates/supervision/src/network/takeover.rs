@@ -1,64 +1,52 @@
-//! What happens when the pod network is opened: the slice is chosen or kept, what no record names is removed, and
-//! the first bridge is made, while no other server of this machine does the same.
+//! What happens when the ledger is opened: the slice is chosen or kept, what no record names is removed, and the first
+//! bridge is made. Whoever opens it sees to it that no other server of the machine does the same meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::net::Ipv4Addr;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener};
-use std::thread;
-use std::time::Duration;
-
+use super::address::{self, Allocator, subnets};
+use super::names::Names;
+use super::record::{Record, RecordFile, Reservation};
+use super::{Error, Sight, Wires};
+use crate::kernel::Kernel;
 use ipnet::Ipv4Net;
-
-use super::NetworkConfig;
-use super::wire::Wiring;
-use crate::embedded::kernel::Linux;
-use ensemble_supervision::network::Error;
-use ensemble_supervision::network::address::{self, Allocator, subnets};
-use ensemble_supervision::network::names::Names;
-use ensemble_supervision::network::record::{Record, RecordFile};
-
-/// More bridges than any slice has.
-pub(super) const MOST_BRIDGES: usize = 16;
-
-/// Abstract, hence one for each network namespace of the machine, and gone with its holder.
-const LOCK_NAME: &str = "ensemble-pod-network-set-up";
-const LOCK_TRIES: u32 = 1_000;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 /// Brings record and kernel together and returns the record, which is on disk.
 pub(super) fn take_over(
-    config: &NetworkConfig,
+    kernel: &impl Kernel,
+    pod_network: Ipv4Net,
     names: &Names,
     file: &RecordFile,
-    wiring: &mut Wiring,
+    wires: &mut impl Wires,
 ) -> Result<Record, Error> {
-    let _lock = lock_set_up()?;
-    let former = file.load(&Linux)?;
+    let former = file.load(kernel)?;
     if former.is_none() {
-        wiring.remove_bridges(MOST_BRIDGES)?;
+        wires.remove_bridges()?;
     }
-    let bridges: Vec<u32> = wiring.existing_bridges(MOST_BRIDGES)?.iter().map(|link| link.index).collect();
-    let routes = wiring.socket.routes().map_err(Error::kernel("list the routes"))?;
-    let routed = routed_by_others(routes, &bridges);
-    let alive = former.as_ref().is_some_and(|record| is_alive(record, &bridges, wiring));
-    let record = settle(config.pod_network, names.slice_hash(), former.as_ref(), alive, &routed)?;
+    let sight = wires.look()?;
+    let routed = wires.routed_elsewhere()?;
+    let use_now = former.as_ref().map_or(Use::Idle, |record| use_of(record, &sight));
+    let record = settle(pod_network, names.slice_hash(), former.as_ref(), use_now, &routed)?;
     if former.as_ref().is_some_and(|former| former.slice != record.slice) {
-        wiring.remove_bridges(MOST_BRIDGES)?;
+        wires.remove_bridges()?;
     }
     if former.as_ref() != Some(&record) {
-        file.save(&Linux, &record)?;
+        file.save(kernel, &record)?;
     }
-    remove_strays(&record, wiring)?;
-    wiring.bridge(subnets(record.slice)[0])?;
+    remove_strays(&record, wires)?;
+    wires.make_bridge(subnets(record.slice)[0])?;
     Ok(record)
 }
 
 /// Whether pods may be using the recorded slice this moment.
-fn is_alive(record: &Record, bridges: &[u32], wiring: &Wiring) -> bool {
-    let has_namespace = || record.pods.values().any(|held| wiring.namespaces.is_there(&held.namespace));
-    !record.pods.is_empty() && (!bridges.is_empty() || has_namespace())
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    InUse,
+    Idle,
+}
+
+fn use_of(record: &Record, sight: &Sight) -> Use {
+    let has_namespace = || record.pods.values().any(|held| sight.has_namespace(&held.namespace));
+    if !record.pods.is_empty() && (sight.bridges > 0 || has_namespace()) { Use::InUse } else { Use::Idle }
 }
 
 /// The record to go on with. A slice in use is kept whatever happens; one that is not (after a reboot) gives way to
@@ -67,18 +55,18 @@ fn settle(
     pod_network: Ipv4Net,
     hash: u64,
     former: Option<&Record>,
-    alive: bool,
+    use_now: Use,
     routed: &[Ipv4Net],
 ) -> Result<Record, Error> {
     if let Some(former) = former {
         let wanted = pod_network.contains(&former.slice) && !address::overlaps_any(former.slice, routed);
-        if alive && !wanted {
+        if use_now == Use::InUse && !wanted {
             tracing::warn!(
                 "pods still use {}, which is routed elsewhere or not in `pod_network`",
                 former.slice
             );
         }
-        if alive || wanted {
+        if use_now == Use::InUse || wanted {
             return Ok(former.clone());
         }
     }
@@ -90,52 +78,29 @@ fn settle(
     let mut allocator = Allocator::new(slice, taken);
     for (pod, held) in &former.pods {
         let address = kept(held.address).or_else(|| allocator.allocate()).ok_or(Error::Full { slice })?;
-        record.pods.insert(
-            pod.clone(),
-            ensemble_supervision::network::record::Reservation { address, ..held.clone() },
-        );
+        record.pods.insert(pod.clone(), Reservation { address, ..held.clone() });
     }
     Ok(record)
 }
 
 /// Removes interfaces on our bridges and namespace files that no record names: nobody else could.
-fn remove_strays(record: &Record, wiring: &mut Wiring) -> Result<(), Error> {
+fn remove_strays(record: &Record, wires: &mut impl Wires) -> Result<(), Error> {
+    let sight = wires.look()?;
     let links: BTreeSet<&str> = record.pods.values().map(|held| held.link.as_str()).collect();
-    let bridges: Vec<u32> = wiring.existing_bridges(MOST_BRIDGES)?.iter().map(|link| link.index).collect();
-    for port in wiring.ports(&bridges)? {
-        if !links.contains(port.name.as_str()) {
-            tracing::warn!("interface `{}` belongs to no pod and is removed", port.name);
-            wiring.delete(&port.name)?;
+    for port in &sight.ports {
+        if !links.contains(port.as_str()) {
+            tracing::warn!("interface `{port}` belongs to no pod and is removed");
+            wires.remove_link(port)?;
         }
     }
     let namespaces: BTreeSet<&str> = record.pods.values().map(|held| held.namespace.as_str()).collect();
-    for name in wiring.namespaces.names()? {
+    for name in sight.namespaces.keys() {
         if !namespaces.contains(name.as_str()) {
             tracing::warn!("namespace `{name}` belongs to no pod and is removed");
-            wiring.namespaces.remove(&name)?;
+            wires.remove_namespace(name)?;
         }
     }
     Ok(())
-}
-
-/// Two servers that start at once must not both find the same slice free.
-fn lock_set_up() -> Result<UnixListener, Error> {
-    let failed = |source| Error::kernel("lock the set-up of pod networks")(source);
-    let name = SocketAddr::from_abstract_name(LOCK_NAME).map_err(failed)?;
-    for _ in 0..LOCK_TRIES {
-        match UnixListener::bind_addr(&name) {
-            Ok(lock) => return Ok(lock),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => thread::sleep(LOCK_PAUSE),
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    Err(Error::SetUpBusy)
-}
-
-/// The networks routed on this machine by anything but the given interfaces.
-fn routed_by_others(routes: Vec<(Ipv4Net, Option<u32>)>, ours: &[u32]) -> Vec<Ipv4Net> {
-    let foreign = |interface: Option<u32>| interface.is_none_or(|index| !ours.contains(&index));
-    routes.into_iter().filter(|(_, interface)| foreign(*interface)).map(|(network, _)| network).collect()
 }
 
 /// The same place in another slice, where that is as large.
@@ -150,9 +115,8 @@ fn moved(address: Ipv4Addr, from: Ipv4Net, to: Ipv4Net) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pod::PodKey;
     use ensemble_model::id::{AppId, InstanceId};
-    use ensemble_supervision::network::record::Reservation;
-    use ensemble_supervision::pod::PodKey;
 
     fn net(text: &str) -> Ipv4Net {
         text.parse().unwrap()
@@ -180,7 +144,8 @@ mod tests {
     fn a_recorded_slice_is_kept_while_nobody_else_routes_it() {
         let former = record("10.80.32.0/20", &["10.80.32.9"]);
 
-        let settled = settle(net("10.80.0.0/16"), 0, Some(&former), false, &[net("192.0.2.0/24")]).unwrap();
+        let settled =
+            settle(net("10.80.0.0/16"), 0, Some(&former), Use::Idle, &[net("192.0.2.0/24")]).unwrap();
 
         assert_eq!(settled, former);
     }
@@ -189,7 +154,8 @@ mod tests {
     fn after_a_reboot_a_slice_that_others_route_gives_way_and_pods_keep_their_places() {
         let former = record("10.80.32.0/20", &["10.80.32.9", "10.80.35.200"]);
 
-        let settled = settle(net("10.80.0.0/16"), 0, Some(&former), false, &[net("10.80.40.0/24")]).unwrap();
+        let settled =
+            settle(net("10.80.0.0/16"), 0, Some(&former), Use::Idle, &[net("10.80.40.0/24")]).unwrap();
 
         assert_eq!(settled.slice, net("10.80.0.0/20"));
         assert_eq!(addresses(&settled), ["10.80.0.9", "10.80.3.200"]);
@@ -199,7 +165,8 @@ mod tests {
     fn pods_that_run_keep_their_slice_even_when_others_route_it() {
         let former = record("10.80.32.0/20", &["10.80.32.9"]);
 
-        let settled = settle(net("10.90.0.0/16"), 0, Some(&former), true, &[net("10.80.40.0/24")]).unwrap();
+        let settled =
+            settle(net("10.90.0.0/16"), 0, Some(&former), Use::InUse, &[net("10.80.40.0/24")]).unwrap();
 
         assert_eq!(settled, former);
     }
@@ -208,7 +175,7 @@ mod tests {
     fn a_smaller_pod_network_gives_every_pod_a_new_address() {
         let former = record("10.80.32.0/20", &["10.80.32.9", "10.80.35.200"]);
 
-        let settled = settle(net("10.90.0.0/28"), 0, Some(&former), false, &[]).unwrap();
+        let settled = settle(net("10.90.0.0/28"), 0, Some(&former), Use::Idle, &[]).unwrap();
 
         assert_eq!(addresses(&settled), ["10.90.0.2", "10.90.0.3"]);
     }
@@ -217,7 +184,7 @@ mod tests {
     fn a_pod_network_without_room_for_the_recorded_pods_is_an_error() {
         let former = record("10.80.32.0/20", &["10.80.32.9"; 6]);
 
-        let error = settle(net("10.90.0.0/29"), 0, Some(&former), false, &[]).unwrap_err();
+        let error = settle(net("10.90.0.0/29"), 0, Some(&former), Use::Idle, &[]).unwrap_err();
 
         assert!(matches!(error, Error::Full { .. }), "{error}");
     }

@@ -36,7 +36,8 @@ pub struct ResolvedImage {
 /// How much the engine looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// It looked at everything it runs: an instance of its that is not named is not there.
+    /// It looked at everything it runs: an instance of its that is not named is not there. One that is to be released is
+    /// confirmed gone by name all the same.
     Whole,
     /// It names what changed; nothing is said about the rest.
     Listed,

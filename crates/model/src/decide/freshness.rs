@@ -140,12 +140,13 @@ impl Heard {
     }
 }
 
-/// What a report of everything does not name.
+/// What a report of everything does not name, of what is held. One that is being released is gone only when it is named:
+/// a report from before its engine heard of it may arrive when it already runs.
 fn unnamed(state: &State, engine: &EngineName, named: &[InstanceObservation]) -> Vec<InstanceObservation> {
     let named: BTreeSet<&InstanceId> = named.iter().map(|seen| &seen.instance).collect();
     let nodes = state.fleet().nodes.iter().filter(|node| node.engine == *engine);
     let instances = nodes.flat_map(|node| state.instances_on(&node.id));
-    let gone = instances.filter(|instance| !named.contains(&instance.id));
+    let gone = instances.filter(|instance| instance.is_held() && !named.contains(&instance.id));
     gone.map(|instance| InstanceObservation { instance: instance.id.clone(), presence: Presence::Gone })
         .collect()
 }

@@ -1,5 +1,5 @@
 //! What an engine's report changes: transitions only. Facts are believed from whoever runs the node; an instance
-//! is gone only when its engine says so of one that is being released, or looked at everything and does not see it.
+//! is gone only when its engine says so of one that is being released.
 
 use super::draft::Draft;
 use super::ending;

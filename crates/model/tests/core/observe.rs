@@ -52,12 +52,15 @@ fn a_held_instance_is_never_removed_by_a_report() {
 }
 
 #[test]
-fn a_released_instance_is_gone_once_a_whole_report_does_not_name_it() {
+fn a_released_instance_is_gone_only_when_a_report_names_it() {
     let mut house = House::with_ready(2);
     house.del(vec![item(SHANGHAI, None, 1)]).unwrap();
+    let released = house.releasing();
 
     house.observe(Reach::Whole, all(&house, ready));
+    assert_eq!(house.releasing(), released);
 
+    house.gone(&released);
     assert_eq!(house.releasing(), []);
     assert_eq!(house.phase(), Some(Phase::Running));
 }

@@ -2,6 +2,8 @@
 
 use super::{Broken, check_all};
 use crate::host::Running;
+use ensemble_model::event::{Entry, Event};
+use ensemble_model::id::InstanceId;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Verdict = Result<(), String>;
@@ -9,6 +11,30 @@ type Verdict = Result<(), String>;
 /// `running` is everything that any host has.
 pub(crate) fn check(running: &[Running]) -> Result<(), Broken> {
     check_all!(running; no_pod_runs_twice, no_two_pods_share_a_name, no_two_pods_of_a_host_share_an_address)
+}
+
+/// `running` is asked only where the entry frees the place of an instance.
+pub(crate) fn check_gone(entry: &Entry, running: impl FnOnce() -> Vec<Running>) -> Result<(), Broken> {
+    let gone = entry.events.iter().filter_map(|event| match event {
+        Event::InstanceGone { instance } => Some(instance),
+        _ => None,
+    });
+    let gone: Vec<&InstanceId> = gone.collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    what_is_gone_runs_nowhere(&gone, &running())
+        .map_err(|detail| Broken { invariant: "what_is_gone_runs_nowhere", detail })
+}
+
+/// Released means confirmed gone: when the place of an instance is free, nothing of it is left.
+fn what_is_gone_runs_nowhere(gone: &[&InstanceId], running: &[Running]) -> Verdict {
+    match running.iter().find(|pod| gone.contains(&&pod.instance)) {
+        Some(pod) => {
+            Err(format!("{} is said to be gone, and {} is there on {}", pod.instance, pod.name, pod.node))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A pod of an instance is in one place, once.

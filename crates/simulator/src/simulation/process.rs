@@ -7,7 +7,7 @@ use crate::faults::Fault;
 use crate::host::Host;
 use crate::invariant::answer::{self, Answered, Recovered};
 use crate::invariant::entry::{self, Seen};
-use crate::invariant::{Broken, deadline};
+use crate::invariant::{self, Broken, deadline};
 use crate::request::Outcome;
 use crate::server::{Incarnation, Server, StartFault};
 use crate::story;
@@ -299,6 +299,7 @@ impl Simulation {
             requests: &self.requests,
             fleet: &self.whole_fleet,
         })?;
+        invariant::world::check_gone(&entry, || self.everything_that_runs())?;
         Ok(Ok(()))
     }
 

@@ -4,11 +4,17 @@
 use crate::file_error::FileError;
 use rustix::fs::{FlockOperation, flock};
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const LOCK_FILE: &str = "lock";
+
+/// How often a server looks whether its lock is still the one.
+const LOCK_PACE: Duration = Duration::from_millis(500);
 
 /// The durable log's file in a data directory.
 pub(crate) const LOG_FILE: &str = "log.sqlite";
@@ -17,9 +23,10 @@ pub(crate) const LOG_FILE: &str = "log.sqlite";
 pub struct DataDir {
     path: PathBuf,
     /// Holds the advisory lock for as long as it is open.
-    _lock: File,
+    lock: File,
     freshness: Freshness,
-    endpoint_written: bool,
+    /// What was written to `endpoint`, to be taken back.
+    endpoint: Option<String>,
 }
 
 /// How a server is called.
@@ -55,6 +62,8 @@ pub enum Error {
         /// ` (process 4711)`, or nothing.
         holder: String,
     },
+    #[error("the lock of data directory `{path}` was taken away; another server may work on it now")]
+    LockLost { path: PathBuf },
     #[error(
         "`{path}` holds files that are not Ensemble's and can be read by others; \
          name a directory of its own, or `chmod 700` it"
@@ -73,7 +82,7 @@ impl DataDir {
         // Absolute from here on: shims and configuration outlive this process's working directory.
         let path = path.canonicalize().map_err(FileError::on("open", path))?;
         let freshness = keep_private(&path)?;
-        let lock_path = path.join("lock");
+        let lock_path = path.join(LOCK_FILE);
         let mut lock = OpenOptions::new()
             .read(true)
             .write(true)
@@ -91,7 +100,7 @@ impl DataDir {
         }
         lock.set_len(0).map_err(FileError::on("write", &lock_path))?;
         writeln!(lock, "{}", std::process::id()).map_err(FileError::on("write", &lock_path))?;
-        Ok(Self { path, _lock: lock, freshness, endpoint_written: false })
+        Ok(Self { path, lock, freshness, endpoint: None })
     }
 
     pub fn path(&self) -> &Path {
@@ -111,8 +120,28 @@ impl DataDir {
         let path = self.endpoint_path();
         let line = format!("{scheme}://{}\n", callable(bound));
         replace(&path, line.as_bytes()).map_err(FileError::on("write", &path))?;
-        self.endpoint_written = true;
+        self.endpoint = Some(line);
         Ok(())
+    }
+
+    /// Returns once the file that is locked is no longer the one that another server would lock: somebody removed or
+    /// replaced it, as one does who takes a server that only sleeps for dead. The epoch keeps such a server from
+    /// writing; this keeps it from answering out of an old state, and from working on containers, until then.
+    pub(crate) async fn lock_lost(&self) -> Error {
+        loop {
+            tokio::time::sleep(LOCK_PACE).await;
+            let (held, found) = (self.lock.metadata(), fs::metadata(self.path.join(LOCK_FILE)));
+            let is_same =
+                |held: &Metadata, found: &Metadata| (held.dev(), held.ino()) == (found.dev(), found.ino());
+            match (held, found) {
+                (Ok(held), Ok(found)) if is_same(&held, &found) => {}
+                (_, Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+                    // A disk that cannot be read says nothing about the lock.
+                    tracing::debug!("could not look at the lock: {error}");
+                }
+                (_, _) => return Error::LockLost { path: self.path.clone() },
+            }
+        }
     }
 
     fn endpoint_path(&self) -> PathBuf {
@@ -122,9 +151,13 @@ impl DataDir {
 
 impl Drop for DataDir {
     fn drop(&mut self) {
-        if self.endpoint_written {
+        // Another server's, once the lock was taken away from this one, stays.
+        let path = self.endpoint_path();
+        if let Some(written) = &self.endpoint
+            && fs::read_to_string(&path).is_ok_and(|found| found == *written)
+        {
             // Nothing can be done about a failure here, and a client finds out at its first call.
-            let _ = fs::remove_file(self.endpoint_path());
+            let _ = fs::remove_file(path);
         }
     }
 }
@@ -174,7 +207,7 @@ pub(crate) fn refuse_foreign(path: &Path) -> Result<Privacy, Error> {
 }
 
 fn is_ours(path: &Path) -> bool {
-    ["lock", "credentials.toml"].iter().any(|name| path.join(name).exists())
+    [LOCK_FILE, "credentials.toml"].iter().any(|name| path.join(name).exists())
 }
 
 fn holder(lock: &mut File) -> String {
@@ -253,6 +286,24 @@ mod tests {
         assert!(dir.path().join("endpoint").exists());
         drop(first);
         DataDir::open(dir.path()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_lock_was_removed_hears_of_it_and_leaves_the_endpoint_of_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = DataDir::open(dir.path()).unwrap();
+        first.write_endpoint(Scheme::Http, "127.0.0.1:9".parse().unwrap()).unwrap();
+        let unharmed = tokio::time::timeout(LOCK_PACE * 3, first.lock_lost()).await;
+        assert!(unharmed.is_err(), "nothing was taken away");
+
+        fs::remove_file(dir.path().join(LOCK_FILE)).unwrap();
+        let mut second = DataDir::open(dir.path()).unwrap();
+        second.write_endpoint(Scheme::Http, "127.0.0.1:10".parse().unwrap()).unwrap();
+        let lost = first.lock_lost().await;
+        drop(first);
+
+        assert!(matches!(lost, Error::LockLost { .. }), "{lost}");
+        assert_eq!(fs::read_to_string(dir.path().join("endpoint")).unwrap(), "http://127.0.0.1:10\n");
     }
 
     #[test]

@@ -173,7 +173,7 @@ pub async fn serve_until<S: LogStore>(
     on_ready(&ready);
     notifier.ready(&format!("serving on {}", ready.url));
     let serving = listen::serve(listener, gateway, phase.subscribe(), heard);
-    let ended = run(serving, writer, &phase).await;
+    let ended = run(serving, writer, &phase, data_dir.lock_lost()).await;
     services.engines.shut_down().await;
     drop(couriers);
     sqlite.close().await;
@@ -209,11 +209,13 @@ fn attend(
     attendants
 }
 
-/// Serves until the listener has drained, or the writer cannot go on; then lets the writer finish.
+/// Serves until the listener has drained, or the writer cannot go on; then lets the writer finish. A server whose lock
+/// is lost ends where it is.
 async fn run<S: LogStore>(
     serving: impl Future<Output = ()>,
     writer: Writer<S>,
     phase: &watch::Sender<Phase>,
+    lock_lost: impl Future<Output = data_dir::Error>,
 ) -> Result<(), Error> {
     let (stop, stopped) = oneshot::channel();
     // In a set, so that it ends with this future however that ends.
@@ -230,6 +232,11 @@ async fn run<S: LogStore>(
         () = &mut serving => {
             drop(stop);
             writers.join_next().await
+        }
+        lost = lock_lost => {
+            listen::raise(phase, Phase::Draining);
+            let _ = time::timeout(LAST_WORDS_WITHIN, serving).await;
+            return Err(lost.into());
         }
     };
     let ended = writer_ended.expect("the writer was spawned above");

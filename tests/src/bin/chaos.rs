@@ -63,6 +63,8 @@ fn settings() -> Result<Settings> {
         lasts: Duration::from_secs(number(seconds)?),
         kills,
         second_servers: (kills / 50).clamp(1, 20),
+        // Longer than an engine goes without looking at everything again.
+        sleeps: Duration::from_secs(65),
         disk_mib: 512,
         appetite: Appetite { applications: 4, instances: 5, timeout_seconds: 20 },
         shots: Duration::from_secs(2),

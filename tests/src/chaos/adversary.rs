@@ -33,6 +33,10 @@ pub struct Tally {
     pub killed_supervisors: AtomicU64,
     pub killed_containers: AtomicU64,
     pub full_disks: AtomicU64,
+    pub refused_seconds: AtomicU64,
+    /// First servers, after they woke.
+    pub fenced_by_epoch: AtomicU64,
+    pub fenced_by_lock: AtomicU64,
 }
 
 impl Tally {
@@ -47,15 +51,26 @@ pub struct Adversary<'a> {
     pub witness: &'a Witness,
     pub liar: &'a Liar,
     pub tally: Tally,
+    /// How long a first server is stopped while a second one serves, at most.
+    sleeps: Duration,
     is_over: AtomicBool,
+    /// Held while the disk is full, and while two servers must be able to start.
+    disk: tokio::sync::Mutex<()>,
     /// When the disk was last seen full.
     full: std::sync::Mutex<Option<Instant>>,
 }
 
 impl<'a> Adversary<'a> {
-    pub fn new(house: &'a House, ledger: &'a Arc<Ledger>, witness: &'a Witness, liar: &'a Liar) -> Self {
+    pub fn new(
+        house: &'a House,
+        ledger: &'a Arc<Ledger>,
+        witness: &'a Witness,
+        liar: &'a Liar,
+        sleeps: Duration,
+    ) -> Self {
         let (tally, is_over) = (Tally::default(), AtomicBool::new(false));
-        Self { house, ledger, witness, liar, tally, is_over, full: std::sync::Mutex::new(None) }
+        let (disk, full) = (tokio::sync::Mutex::default(), std::sync::Mutex::default());
+        Self { house, ledger, witness, liar, tally, sleeps, is_over, disk, full }
     }
 
     /// Ends the tasks beside the hunt, each at its next pause.
@@ -159,6 +174,7 @@ impl<'a> Adversary<'a> {
     pub async fn flood(&self, mut dice: Dice, pace: Duration) -> Result<()> {
         while self.goes_on() {
             tokio::time::sleep(dice.duration(pace)).await;
+            let _taken = self.disk.lock().await;
             self.ledger.history.announce("disk full", json!({}));
             let began = Instant::now();
             let lasts = dice.duration(LONGEST_FULL);
@@ -209,6 +225,7 @@ impl<'a> Adversary<'a> {
     /// # Errors
     /// When a server cannot be started or stopped.
     pub async fn second_server(&self, dice: &mut Dice) -> Result<Tenant> {
+        let _at_rest = self.disk.lock().await;
         let account = dice.below(super::house::ACCOUNTS as u64) as usize;
         let mut first = self.house.start_in_peace(account).await?;
         let door = self.house.doors().borrow().clone();
@@ -239,14 +256,18 @@ impl<'a> Adversary<'a> {
         {
             self.ledger.find(Finding::new(Fault::Broken, "the second server", "it takes no write"));
         }
+        // Clients go on with the second one, and what the first believes becomes old.
+        tokio::time::sleep(if dice.chance(25) { self.sleeps } else { self.sleeps / 20 }).await;
 
         signal("CONT", first.pid)?;
         self.ledger.history.announce("server woken", json!({"pid": first.pid}));
-        if self.ledger.create_at(&door, dice).await? {
+        // One that nobody asks for anything has to find out by itself.
+        if dice.chance(70) && self.ledger.create_at(&door, dice).await? {
             let text = "it was fenced out, and answered a write";
             self.ledger.find(Finding::new(Fault::Broken, "the first server", text));
         }
         self.must_end_fenced(&mut first).await?;
+        self.endpoint_must_be(taken.as_ref());
         Ok(second)
     }
 
@@ -259,6 +280,8 @@ impl<'a> Adversary<'a> {
             let text =
                 format!("it was not refused beside the first, which has the lock: {waited:?}, {words}");
             self.ledger.find(Finding::new(Fault::Broken, "the second server", text));
+        } else {
+            self.tally.refused_seconds.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -280,7 +303,11 @@ impl<'a> Adversary<'a> {
     async fn must_end_fenced(&self, first: &mut Tenant) -> Result<()> {
         let ended = first.ended(READY_AT_MOST).await?;
         let words = self.house.last_words(40);
-        let is_fenced = words.iter().any(|line| line.contains("another server writes this log"));
+        let says = |text: &str| words.iter().any(|line| line.contains(text));
+        let (by_epoch, by_lock) = (says("another server writes this log"), says("was taken away"));
+        self.tally.fenced_by_epoch.fetch_add(u64::from(by_epoch), Ordering::Relaxed);
+        self.tally.fenced_by_lock.fetch_add(u64::from(by_lock), Ordering::Relaxed);
+        let is_fenced = by_epoch || by_lock;
         self.ledger
             .history
             .announce("first server", json!({"ended": format!("{ended:?}"), "fenced": is_fenced}));
@@ -289,6 +316,15 @@ impl<'a> Adversary<'a> {
             self.ledger.find(Finding::new(Fault::Broken, "the first server", text));
         }
         Ok(())
+    }
+
+    /// What the first one wrote was its own to take back, and this is not.
+    fn endpoint_must_be(&self, door: Option<&Door>) {
+        let found = std::fs::read_to_string(self.house.data_dir().join("endpoint")).unwrap_or_default();
+        if door.is_some_and(|door| door.url != found.trim_end()) {
+            let text = format!("it left `{found}` as the endpoint of {door:?}");
+            self.ledger.find(Finding::new(Fault::Broken, "the first server", text));
+        }
     }
 
     /// For the report.
@@ -301,6 +337,9 @@ impl<'a> Adversary<'a> {
             ("supervisors killed", load(&self.tally.killed_supervisors)),
             ("containers killed", load(&self.tally.killed_containers)),
             ("times the disk was full", load(&self.tally.full_disks)),
+            ("second servers refused beside a stopped one", load(&self.tally.refused_seconds)),
+            ("first servers fenced out by the epoch", load(&self.tally.fenced_by_epoch)),
+            ("first servers fenced out by a lost lock", load(&self.tally.fenced_by_lock)),
         ]);
         for mood in Mood::ALL {
             let word = match mood {

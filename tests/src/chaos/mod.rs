@@ -43,6 +43,8 @@ pub struct Settings {
     /// Servers that are killed within that time; a run goes on until it has killed so many.
     pub kills: u64,
     pub second_servers: u64,
+    /// How long a first server is stopped while a second one serves, at most.
+    pub sleeps: Duration,
     pub disk_mib: u32,
     pub appetite: Appetite,
     /// Between two shots at containers and supervisors, at most.
@@ -88,7 +90,7 @@ pub async fn run(settings: &Settings) -> Result<Outcome> {
     let name = format!("{}-{}", settings.seed, std::process::id());
     let witness = Witness::new(&name, &house.data_dir());
     let ledger = Arc::new(Ledger::new(&house, Arc::clone(&history), name, images(&liar), settings.appetite));
-    let adversary = Adversary::new(&house, &ledger, &witness, &liar);
+    let adversary = Adversary::new(&house, &ledger, &witness, &liar, settings.sleeps);
 
     let converged = course::run(settings, &adversary).await;
     house.open(None);

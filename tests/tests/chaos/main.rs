@@ -16,9 +16,10 @@ async fn a_hundred_kills_lose_double_and_leak_nothing() {
     let target = server::image().parent().unwrap().to_owned();
     let settings = Settings {
         seed: 20_261_125,
-        lasts: Duration::from_secs(60),
+        lasts: Duration::from_secs(50),
         kills: KILLS,
         second_servers: 1,
+        sleeps: Duration::from_secs(2),
         disk_mib: 512,
         appetite: Appetite { applications: 2, instances: 3, timeout_seconds: 8 },
         shots: Duration::from_secs(2),

@@ -13,6 +13,10 @@ use std::time::Duration;
 
 const LOCK_FILE: &str = "lock";
 
+/// A second server is refused after this, all tries together: one second.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// How often a server looks whether its lock is still the one.
 const LOCK_PACE: Duration = Duration::from_millis(500);
 
@@ -91,7 +95,7 @@ impl DataDir {
             .mode(0o600)
             .open(&lock_path)
             .map_err(FileError::on("open", &lock_path))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        match take(&lock) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 return Err(Error::InUse { path, holder: holder(&mut lock) });
@@ -160,6 +164,17 @@ impl Drop for DataDir {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// Waits a little: what a server forked just before it was killed has a copy of its lock until it executes.
+fn take(lock: &File) -> rustix::io::Result<()> {
+    for _ in 1..LOCK_TRIES {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            taken => return taken,
+        }
+    }
+    flock(lock, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// Writes a file so that a reader, or a crash, finds the old content or the new one, never half of either.
@@ -286,6 +301,22 @@ mod tests {
         assert!(dir.path().join("endpoint").exists());
         drop(first);
         DataDir::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn the_copy_of_a_killed_servers_lock_in_a_child_that_has_not_executed_yet_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let killed = DataDir::open(dir.path()).unwrap();
+        let copy = killed.lock.try_clone().unwrap();
+        drop(killed);
+
+        std::thread::scope(|scope| {
+            let next = scope.spawn(|| DataDir::open(dir.path()).map(drop));
+            std::thread::sleep(LOCK_PAUSE * 5);
+            drop(copy);
+
+            next.join().unwrap().unwrap();
+        });
     }
 
     #[tokio::test]

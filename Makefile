@@ -1,5 +1,5 @@
 # One line per target; each does its own set-up. `make` alone lists them.
-.PHONY: help demo test chaos bench build image docs lint fmt tidy client-test clean-demo deb test-debian fuzz
+.PHONY: help demo test chaos bench build image docs lint fmt tidy client-test clean-demo deb test-debian fuzz mutants
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,5 +32,7 @@ test-debian: ## the package in a stock Debian 12 under QEMU (ALL=1: also without
 	@scripts/test-debian
 fuzz: ## fuzz each target for a minute (SECONDS=60 TARGETS="template …" KEEP=1: what is new joins the corpus); nightly Rust
 	@scripts/fuzz $(or $(SECONDS),60)
+mutants: ## plant known bugs, one at a time: the simulator must find each (SEEDS=300 ONLY="name …" STRICT=1)
+	@scripts/mutants
 clean-demo: ## end the demo's server and containers and remove its data
 	@scripts/demo clean

@@ -49,7 +49,7 @@ impl State {
                 }
                 if *cause != ReleaseCause::Asked {
                     self.change(app, now, |application| {
-                        application.revision = application.revision.saturating_add(1)
+                        application.revision = application.revision.saturating_add(1);
                     });
                 }
             }

@@ -11,7 +11,7 @@ use super::shim::order::LogBounds;
 use super::supervisor::machine::Machine;
 use super::supervisor::program::Program;
 use super::supervisor::watch::Watches;
-use super::supervisor::{Fetches, Message, Supervisor};
+use super::supervisor::{Message, Shell};
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
 use ensemble_model::id::{Digest, EngineName, InstanceId};
 use ensemble_model::observation::Observation;
@@ -21,8 +21,8 @@ use ensemble_supervision::layout::{self, ContainerKey, Layout};
 use ensemble_supervision::pod::PodKey;
 use ensemble_supervision::record::{self, InstanceRecord};
 use ensemble_supervision::scan;
-use ensemble_supervision::supervisor::keep;
 use ensemble_supervision::supervisor::memory::Memory;
+use ensemble_supervision::supervisor::{Supervisor, keep};
 use ipnet::Ipv4Net;
 use ring::digest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -122,21 +122,15 @@ impl EmbeddedEngine {
         let memory = Memory::look(machine.host(), boot_id, machine.network.found().await?)?;
         let at_once = 2 * std::thread::available_parallelism().map_or(1, usize::from);
         let (messages, queue) = mpsc::channel(QUEUE);
-        let supervisor = Supervisor {
-            name: config.name,
-            epoch: config.epoch,
-            number: 0,
+        let shell = Shell {
             machine: Arc::clone(&machine),
-            at_once,
-            starts: 0,
+            supervisor: Supervisor::new(config.name, config.epoch, at_once, memory),
             observations: config.observations,
             messages: queue,
             watches: Watches::new(messages.clone()),
             own: messages.clone(),
-            fetches: Fetches::default(),
-            memory,
         };
-        let supervisor = tokio::spawn(supervisor.run()).abort_handle();
+        let supervisor = tokio::spawn(shell.run()).abort_handle();
         Ok(Self { machine, messages, epoch: Mutex::new(config.epoch), at_once, supervisor, lock: Some(lock) })
     }
 

@@ -1,7 +1,8 @@
 //! For tests: files, locks, processes and groups in memory, and a list of what was done to them. Fails only when it is
 //! full, and loses nothing; the simulator has a kernel that does.
 
-use super::{Clocks, Durability, Entry, EntryKind, Kernel, LockState, ProcessIdentity, Signal};
+use super::{Clocks, Durability, Entry, EntryKind, Groups, Kernel, LockState, ProcessIdentity, Signal};
+use ensemble_model::spec::Resources;
 use ensemble_model::time::WallTime;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ pub(crate) struct Scratch {
     pub(crate) boot_ms: Cell<u64>,
     /// Nothing can be written.
     pub(crate) is_full: Cell<bool>,
+    groups: RefCell<BTreeSet<String>>,
     deeds: RefCell<Vec<String>>,
 }
 
@@ -171,5 +173,37 @@ impl Kernel for Scratch {
 
     fn reap(&self, process: &i32) {
         self.note(format!("reap {process}"));
+    }
+}
+
+impl Groups for Scratch {
+    fn instances(&self) -> io::Result<BTreeSet<String>> {
+        Ok(self.groups.borrow().clone())
+    }
+
+    fn has_instance(&self, instance: &str) -> bool {
+        self.groups.borrow().contains(instance)
+    }
+
+    fn make_instance(&self, instance: &str, _: Resources) -> io::Result<()> {
+        self.note(format!("make group {instance}"));
+        self.groups.borrow_mut().insert(instance.to_owned());
+        Ok(())
+    }
+
+    fn remove_instance(&self, instance: &str) -> io::Result<()> {
+        self.note(format!("remove group {instance}"));
+        self.groups.borrow_mut().remove(instance);
+        Ok(())
+    }
+
+    fn kill_container(&self, instance: &str, container: &str) -> io::Result<()> {
+        self.note(format!("kill group {instance}/{container}"));
+        Ok(())
+    }
+
+    fn remove_container(&self, instance: &str, container: &str) -> io::Result<()> {
+        self.note(format!("remove group {instance}/{container}"));
+        Ok(())
     }
 }

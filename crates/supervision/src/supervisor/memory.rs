@@ -8,13 +8,13 @@ use crate::reconcile::observe::{Told, observe};
 use crate::reconcile::state::{Facts, ImageOf, Records, Stray, Wish, Wishes, pods};
 use crate::scan;
 use ensemble_model::id::InstanceId;
-use ensemble_model::observation::{InstanceObservation, Presence, ResolvedImage};
+use ensemble_model::observation::{InstanceObservation, Observation, Presence, Reach, ResolvedImage};
 use ensemble_model::wanted::Wanted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// All that is known, and what was told of it.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Memory {
     pub wishes: Wishes,
     pub records: Records,
@@ -70,10 +70,11 @@ impl Memory {
         Ok(())
     }
 
-    /// All news are out.
-    pub fn note_told(&mut self, news: Vec<InstanceObservation>) {
-        self.untold.clear();
-        for observation in news {
+    /// It was taken by whoever listens.
+    pub fn note_told(&mut self, observation: Observation) {
+        self.has_told_whole |= observation.reach == Reach::Whole;
+        self.untold.retain(|image| !observation.resolved.contains(image));
+        for observation in observation.instances {
             if observation.presence == Presence::Gone
                 && !self.wishes.releasing().any(|id| *id == observation.instance)
             {

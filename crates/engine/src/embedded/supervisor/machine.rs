@@ -8,12 +8,13 @@ use crate::embedded::image::Images;
 use crate::embedded::kernel::Linux;
 use crate::embedded::network::Network;
 use crate::embedded::shim::order::LogBounds;
-use ensemble_model::id::{AppId, Digest};
+use ensemble_model::id::AppId;
 use ensemble_supervision::host::Host;
 use ensemble_supervision::layout::Layout;
 use ensemble_supervision::pod::PodKey;
 use ensemble_supervision::reconcile::state::{Action, Stray};
 use ensemble_supervision::record::InstanceRecord;
+use ensemble_supervision::supervisor::Learnt;
 use ensemble_supervision::supervisor::start::Start;
 use ensemble_supervision::supervisor::steps::Error;
 use std::net::IpAddr;
@@ -21,12 +22,10 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What an action learnt beside that it worked.
+/// How an action worked.
 #[derive(Debug)]
-pub(crate) enum Learnt {
-    Nothing,
-    Attached(IpAddr),
-    Resolved(Digest),
+pub(crate) enum Done {
+    Learnt(Learnt),
     /// The supervisor, our child.
     Spawned(OwnedFd),
 }
@@ -50,12 +49,12 @@ impl Machine {
         action: Action,
         record: Option<InstanceRecord>,
         pulls: impl FnOnce(),
-    ) -> Result<Learnt, Error> {
+    ) -> Result<Done, Error> {
         match action {
             Action::Attach { pod, app } => self.attach(&pod, &app).await,
             Action::Detach(pod) | Action::Sweep(Stray::Network(pod)) => {
                 self.network.detach(&pod).await?;
-                Ok(Learnt::Nothing)
+                Ok(Done::Learnt(Learnt::Nothing))
             }
             Action::Start { container, attempt } => {
                 let record = record.ok_or(Error::Cut)?;
@@ -64,7 +63,7 @@ impl Machine {
                 let start = Start { record, container, attempt, pod };
                 let machine = self;
                 let spawned = tokio::task::spawn_blocking(move || start.run(machine.host(), &*machine)).await;
-                Ok(Learnt::Spawned(spawned.map_err(|_| Error::Cut)??))
+                Ok(Done::Spawned(spawned.map_err(|_| Error::Cut)??))
             }
             Action::Prepare(record) => self.blocking(move |host| host.prepare(&record)).await,
             Action::Collect { container, attempt, loss } => {
@@ -79,10 +78,12 @@ impl Machine {
             Action::Sweep(Stray::Group(name)) => self.blocking(move |host| host.sweep_group(&name)).await,
             Action::Resolve(of) => {
                 let resolved = self.images.resolve(&of.image).await;
-                resolved.map(Learnt::Resolved).map_err(|error| image_error(&of.image, error))
+                resolved
+                    .map(|pin| Done::Learnt(Learnt::Resolved(pin)))
+                    .map_err(|error| image_error(&of.image, error))
             }
             Action::Fetch { image, pin } => match self.images.fetch(&image, &pin, pulls).await {
-                Ok(()) => Ok(Learnt::Nothing),
+                Ok(()) => Ok(Done::Learnt(Learnt::Nothing)),
                 Err(error) => Err(image_error(&image, error)),
             },
         }
@@ -96,13 +97,13 @@ impl Machine {
     async fn blocking(
         self: Arc<Self>,
         step: impl FnOnce(Host<'_, Linux, Subtree>) -> Result<(), Error> + Send + 'static,
-    ) -> Result<Learnt, Error> {
+    ) -> Result<Done, Error> {
         let done = tokio::task::spawn_blocking(move || step(self.host())).await;
-        done.map_err(|_| Error::Cut)?.map(|()| Learnt::Nothing)
+        done.map_err(|_| Error::Cut)?.map(|()| Done::Learnt(Learnt::Nothing))
     }
 
-    async fn attach(&self, pod: &PodKey, app: &AppId) -> Result<Learnt, Error> {
+    async fn attach(&self, pod: &PodKey, app: &AppId) -> Result<Done, Error> {
         let network = self.network.attach(pod, app).await?;
-        Ok(Learnt::Attached(IpAddr::V4(network.address)))
+        Ok(Done::Learnt(Learnt::Attached(IpAddr::V4(network.address))))
     }
 }

@@ -4,8 +4,8 @@
 use super::Message;
 use crate::embedded::kernel::Linux;
 use ensemble_supervision::kernel::{ProcessIdentity, open_process};
-use ensemble_supervision::layout::{ContainerKey, Layout};
-use ensemble_supervision::record;
+use ensemble_supervision::layout::ContainerKey;
+use ensemble_supervision::supervisor::SOON;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,29 +31,20 @@ impl Watches {
         self.started.insert(key, process);
     }
 
-    /// Watches every supervisor that holds a lock and is not watched yet. Says whether all of them are: one may hold
-    /// the lock and not have written yet who it is.
-    pub(super) fn follow(&mut self, held: &BTreeSet<ContainerKey>, layout: &Layout) -> bool {
+    /// Sees to those that were started and do not hold their lock: one let go of it, as its last deed, before anybody
+    /// looked, and nobody else would reap it.
+    pub(super) fn settle(&mut self, held: &BTreeSet<ContainerKey>) {
         for (key, process) in std::mem::take(&mut self.started) {
             if !held.contains(&key) {
-                // It let go of the lock, as its last deed, before anybody looked: nobody else would reap it.
                 tokio::spawn(until_reaped(process));
             }
         }
-        let mut all = true;
-        for key in held {
-            if self.watched.contains_key(key) {
-                continue;
-            }
-            match record::read::<ProcessIdentity>(&Linux, &layout.container(key).lock()) {
-                Ok(Some(identity)) => {
-                    let task = tokio::spawn(watch(identity, key.clone(), self.messages.clone()));
-                    self.watched.insert(key.clone(), task.abort_handle());
-                }
-                Ok(None) | Err(_) => all = false,
-            }
-        }
-        all
+    }
+
+    /// Says when this supervisor has ended.
+    pub(super) fn watch(&mut self, key: ContainerKey, identity: ProcessIdentity) {
+        let task = tokio::spawn(watch(identity, key.clone(), self.messages.clone()));
+        self.watched.insert(key, task.abort_handle());
     }
 
     pub(super) fn forget(&mut self, key: &ContainerKey) {
@@ -88,7 +79,7 @@ async fn watch(identity: ProcessIdentity, key: ContainerKey, messages: mpsc::Sen
         until_reaped(process).await;
     } else {
         // Gone already, or the lock names one that is: look again, but not in a circle without a pause.
-        tokio::time::sleep(super::SOON).await;
+        tokio::time::sleep(SOON).await;
     }
     // The loop has ended when nobody receives.
     let _ = messages.send(Message::Ended(key)).await;

@@ -195,11 +195,15 @@ impl LogStore for SqliteStore {
 
     async fn fence(&self) -> Result<Epoch, Error> {
         let failed = |source| Error::Database { action: "take over", source };
+        // A statement by itself that returns rows is committed after the first of them, when nobody asks any more
+        // whether that worked.
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         let epoch: i64 = sqlx::query("UPDATE leader SET epoch = epoch + 1 RETURNING epoch")
-            .fetch_one(&self.pool)
+            .fetch_one(&mut *transaction)
             .await
             .and_then(|row| row.try_get(0))
             .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         Ok(Epoch(epoch.unsigned_abs()))
     }
 }
@@ -236,6 +240,27 @@ mod tests {
             let row = sqlx::query("PRAGMA journal_mode").fetch_one(&mut connection).await.unwrap();
             assert_eq!(row.get::<String, _>(0), "wal");
         }
+    }
+
+    #[tokio::test]
+    async fn an_epoch_that_could_not_be_kept_is_not_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("log.sqlite")).await.unwrap();
+        // Whether the epoch is in the other table is checked at the commit, and no earlier.
+        let commits_fail = "
+            DROP TABLE leader;
+            CREATE TABLE allowed (epoch INTEGER PRIMARY KEY);
+            INSERT INTO allowed VALUES (1);
+            CREATE TABLE leader (epoch INTEGER REFERENCES allowed DEFERRABLE INITIALLY DEFERRED);
+            INSERT INTO leader VALUES (1);
+        ";
+        sqlx::raw_sql(commits_fail).execute(&store.pool).await.unwrap();
+
+        let fenced = store.fence().await;
+
+        assert!(matches!(fenced, Err(Error::Database { action: "take over", .. })), "{fenced:?}");
+        let kept = sqlx::query("SELECT epoch FROM leader").fetch_one(&store.pool).await.unwrap();
+        assert_eq!(kept.get::<i64, _>(0), 1);
     }
 
     #[tokio::test]

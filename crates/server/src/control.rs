@@ -361,4 +361,6 @@ impl<S: LogStore> Writer<S> {
 }
 
 #[cfg(test)]
+mod nth_failure;
+#[cfg(test)]
 mod tests;

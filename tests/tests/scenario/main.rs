@@ -7,6 +7,7 @@ mod backup;
 mod daemon;
 mod doctor;
 mod failing;
+mod nth_failure;
 mod permission;
 mod plan;
 mod recorded;

@@ -83,7 +83,7 @@ async fn bench() -> Bench {
     Bench { _dir: dir, store, control, writer }
 }
 
-fn create(name: &str) -> Command {
+pub(super) fn create(name: &str) -> Command {
     let principal = Principal::owner(AccountId::new("1"), "key");
     Command {
         permit: permit::authorize(&principal, "ens:CreateApplication").unwrap(),

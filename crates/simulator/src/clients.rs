@@ -57,6 +57,10 @@ impl Client {
         }
     }
 
+    pub(crate) fn permit(&self) -> Permit {
+        self.permit.clone()
+    }
+
     /// Milliseconds to its next act.
     pub(crate) fn pause(&mut self) -> i64 {
         self.dice.wait_ms(45_000)
@@ -111,6 +115,7 @@ impl Client {
     pub(crate) fn again(&mut self, request: &Request, wall: WallTime) -> Request {
         let mut again = request.clone();
         again.outcome = Outcome::Unknown;
+        (again.ruling, again.foretold) = (None, None);
         again.command.request.request_id = self.request_id();
         again.command.request.nonce = Some(self.nonce(wall));
         again.command.seed = self.dice.next();
@@ -153,7 +158,15 @@ impl Client {
             nonce: Some(self.nonce(wall)),
         };
         let command = Command { permit: self.permit.clone(), request, seed: self.dice.next(), change };
-        Request { client: self.index, command, outcome: Outcome::Unknown, plan: None, is_doubled: false }
+        Request {
+            client: self.index,
+            command,
+            outcome: Outcome::Unknown,
+            plan: None,
+            ruling: None,
+            foretold: None,
+            is_doubled: false,
+        }
     }
 
     fn request_id(&mut self) -> OperationId {

@@ -138,6 +138,12 @@ impl Disk {
         }
     }
 
+    /// Every record, where the first of all is still there.
+    pub(crate) fn whole(&self) -> Option<Vec<&[u8]>> {
+        let begins = self.records.first_key_value().is_some_and(|(sequence, _)| *sequence == 1);
+        begins.then(|| self.records.values().map(Vec::as_slice).collect())
+    }
+
     /// Flips one bit of what the next start reads. Says whether there was anything.
     pub(crate) fn flip_bit(&mut self, dice: &mut Dice) -> bool {
         let after = self.snapshots.last_key_value().map_or(0, |(sequence, _)| *sequence);

@@ -2,6 +2,8 @@
 
 use crate::agenda::Moment;
 use crate::faults::Fault;
+use crate::invariant::Exercised;
+use crate::reference::optimum::Regret;
 use crate::trace::Shown;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +37,10 @@ pub struct Report {
     pub deeds: u64,
     pub figures: Figures,
     pub faults: BTreeMap<Fault, u64>,
+    /// How many things each invariant had to look at.
+    pub exercised: Exercised,
+    /// How good placements were, on fleets of at most six nodes.
+    pub regret: Regret,
     pub violation: Option<Violation>,
     pub trace: Vec<String>,
 }

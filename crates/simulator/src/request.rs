@@ -1,6 +1,8 @@
 //! What clients asked, and what became of it, as far as they know.
 
+use crate::reference::Ruling;
 use ensemble_model::command::{Accepted, Command};
+use ensemble_model::decide::PlanAnswer;
 use ensemble_model::id::OperationId;
 use ensemble_model::plan::Plan;
 use ensemble_model::refusal::Refusal;
@@ -16,6 +18,10 @@ pub(crate) struct Request {
     pub(crate) outcome: Outcome,
     /// What it was planned on, where it carries `IfPlan`.
     pub(crate) plan: Option<Plan>,
+    /// What has to become of it, by the rules, on the state that it was decided on; where that can be told.
+    pub(crate) ruling: Option<Ruling>,
+    /// What the core's own `plan` says of it there.
+    pub(crate) foretold: Option<Result<PlanAnswer, Refusal>>,
     /// It was sent twice, as it is.
     pub(crate) is_doubled: bool,
 }
@@ -45,6 +51,10 @@ impl Requests {
 
     pub(crate) fn get(&self, number: RequestNumber) -> Option<&Request> {
         self.all.get(&number)
+    }
+
+    pub(crate) fn get_mut(&mut self, number: RequestNumber) -> Option<&mut Request> {
+        self.all.get_mut(&number)
     }
 
     /// The request that would become this operation.

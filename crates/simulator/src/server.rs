@@ -7,15 +7,16 @@ use crate::disk::Kept;
 use crate::request::RequestNumber;
 use ensemble_model::command::Command;
 use ensemble_model::fleet::Fleet;
+use ensemble_model::id::EngineName;
 use ensemble_model::log::Fault;
 use ensemble_model::log::recovery::{recover, resume_log_time};
-use ensemble_model::observation::Observation;
+use ensemble_model::observation::{Observation, Reach};
 use ensemble_model::refusal::Refusal;
 use ensemble_model::state::State;
 use ensemble_model::step::{ControlLoop, Input, Output, Settings};
 use ensemble_model::time::{LogTime, Now, WallTime};
 use ensemble_model::wanted::{Epoch, Wanted};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Inputs taken into one batch, as the real shell does.
@@ -44,6 +45,11 @@ pub(crate) struct Server {
     /// Sequence of the last entry that it published.
     pub(crate) published: u64,
     pub(crate) planned_wake: Option<Moment>,
+    /// Nothing is decided that is not durable.
+    pub(crate) is_settled: bool,
+    /// Engines that reported everything of theirs, and when the last did so for the first time.
+    pub(crate) heard: BTreeSet<EngineName>,
+    pub(crate) heard_last: Option<Moment>,
 }
 
 #[derive(Default)]
@@ -103,6 +109,9 @@ impl Server {
             is_called: false,
             published: 0,
             planned_wake: None,
+            is_settled: false,
+            heard: BTreeSet::new(),
+            heard_last: None,
         };
         Ok((server, outputs))
     }
@@ -133,8 +142,8 @@ impl Server {
         !self.queue.is_empty()
     }
 
-    /// The next input of this batch; at most so many, so that a flood cannot put an answer off for ever.
-    pub(crate) fn next_input(&mut self, taken: usize) -> Option<(Input, bool)> {
+    /// The next input of this batch, with the request that it is; at most so many, so that a flood cannot put an answer off for ever.
+    pub(crate) fn next_input(&mut self, taken: usize, now: Moment) -> Option<(Input, Option<RequestNumber>)> {
         if taken >= BATCH_AT_MOST
             || (self.core.is_full() && matches!(self.queue.front(), Some(Arrival::Observation(_))))
         {
@@ -145,11 +154,25 @@ impl Server {
             Arrival::Command(number, command) => {
                 let ticket = self.ticket();
                 self.waiting.insert(ticket, number);
-                (Input::Command { ticket, command }, true)
+                (Input::Command { ticket, command }, Some(number))
             }
-            Arrival::Fleet(fleet) => (Input::Fleet { ticket: self.ticket(), fleet }, true),
-            Arrival::Observation(observation) => (Input::Observed(observation), false),
+            Arrival::Fleet(fleet) => (Input::Fleet { ticket: self.ticket(), fleet }, None),
+            Arrival::Observation(observation) => {
+                self.hear(&observation, now);
+                (Input::Observed(observation), None)
+            }
         })
+    }
+
+    /// Takes note of who has said how everything of theirs is.
+    fn hear(&mut self, observation: &Observation, now: Moment) {
+        let is_whole = match observation.reach {
+            Reach::Whole | Reach::Unreachable(_) => observation.epoch == self.epoch,
+            Reach::Listed => false,
+        };
+        if is_whole && self.heard.insert(observation.engine.clone()) {
+            self.heard_last = Some(now);
+        }
     }
 
     fn ticket(&mut self) -> u64 {

@@ -1,6 +1,6 @@
 //! What must hold some time after faults have stopped: the world has become what was asked for.
 
-use super::{Broken, check_all};
+use super::{Broken, Exercised, Verdict, check_all};
 use crate::host::Running;
 use crate::shadow::Shadow;
 use ensemble_model::operation::OperationStatus;
@@ -13,25 +13,25 @@ pub(crate) struct Calm<'a> {
     pub(crate) log_now: LogTime,
 }
 
-type Verdict = Result<(), String>;
-
-pub(crate) fn check(calm: &Calm<'_>) -> Result<(), Broken> {
-    check_all!(calm; everything_wanted_runs, nothing_else_runs, every_operation_ends_by_its_deadline)
+pub(crate) fn check(calm: &Calm<'_>, exercised: &mut Exercised) -> Result<(), Broken> {
+    check_all!(calm, exercised; everything_wanted_runs, nothing_else_runs, nothing_is_late_in_the_end)
 }
 
 /// Every instance that is held has all its pods up.
 fn everything_wanted_runs(calm: &Calm<'_>) -> Verdict {
     let up: BTreeSet<_> = calm.running.iter().filter(|pod| pod.is_up).map(|pod| &pod.instance).collect();
     let down: BTreeSet<_> = calm.running.iter().filter(|pod| !pod.is_up).map(|pod| &pod.instance).collect();
+    let mut looked = 0;
     for (id, instance) in calm.shadow.held() {
+        looked += 1;
         if !up.contains(id) || down.contains(id) {
             return Err(format!("{id} of {} does not run on {}", instance.app, instance.node));
         }
-        if !instance.ready {
+        if !instance.is_ready() {
             return Err(format!("{id} runs on {} and is not known to be ready", instance.node));
         }
     }
-    Ok(())
+    Ok(looked)
 }
 
 /// What runs is held.
@@ -42,11 +42,11 @@ fn nothing_else_runs(calm: &Calm<'_>) -> Verdict {
             return Err(format!("{} runs on {} and nobody wants it", pod.name, pod.node));
         }
     }
-    Ok(())
+    Ok(calm.running.len() as u64)
 }
 
 /// No operation runs past its deadline.
-fn every_operation_ends_by_its_deadline(calm: &Calm<'_>) -> Verdict {
+fn nothing_is_late_in_the_end(calm: &Calm<'_>) -> Verdict {
     for (id, operation) in &calm.shadow.operations {
         if operation.status == OperationStatus::Running && operation.deadline < calm.log_now {
             return Err(format!(
@@ -55,5 +55,83 @@ fn every_operation_ends_by_its_deadline(calm: &Calm<'_>) -> Verdict {
             ));
         }
     }
-    Ok(())
+    Ok(calm.shadow.operations.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariant::house::{
+        APP, ENDED, HELD, LEAVING, NODE, accepted, ended, fleet, house, next, planned,
+    };
+    use ensemble_model::event::Event;
+    use ensemble_model::id::{EdgeNodeId, InstanceId};
+    use ensemble_model::operation::OperationKind;
+
+    /// One instance that is held and ready, and a Del of nothing.
+    fn at_peace() -> Shadow {
+        let mut shadow = Shadow::default();
+        let observed =
+            Event::InstanceObserved { instance: InstanceId::new(HELD), ready: true, pods: Vec::new() };
+        let events = vec![
+            Event::FleetInstalled { fleet: fleet() },
+            crate::invariant::house::created(APP, crate::invariant::house::ACCOUNT),
+            accepted(ENDED, OperationKind::Add, &[(NODE, 1)]),
+            planned(ENDED, &[(NODE, "cmcc", &[HELD])]),
+            observed,
+            ended(ENDED, OperationStatus::Succeeded),
+        ];
+        let first = next(&shadow, events);
+        shadow.fold(&first);
+        shadow
+    }
+
+    fn pod(instance: &str, is_up: bool) -> Running {
+        Running {
+            instance: InstanceId::new(instance),
+            workload: "web".to_owned(),
+            index: 0,
+            node: EdgeNodeId::new(NODE),
+            host: 0,
+            name: format!("web-of-{instance}"),
+            address: None,
+            is_up,
+        }
+    }
+
+    fn broken(shadow: &Shadow, running: &[Running]) -> Option<&'static str> {
+        let calm = Calm { shadow, running, log_now: LogTime(i64::MAX) };
+        check(&calm, &mut Exercised::default()).err().map(|broken| broken.invariant)
+    }
+
+    #[test]
+    fn what_is_missing_too_much_or_late_is_found() {
+        let shadow = at_peace();
+        let mut late = shadow.clone();
+        late.fold(&next(&shadow, vec![accepted("OP-LATE", OperationKind::Del, &[(NODE, 1)])]));
+        let mut unseen = shadow.clone();
+        unseen.fold(&next(&shadow, vec![Event::NodesUnreachable { nodes: vec![EdgeNodeId::new(NODE)] }]));
+        for (shadow, running, expected) in [
+            (&shadow, vec![pod(HELD, true)], None),
+            (&shadow, vec![], Some("everything_wanted_runs")),
+            (&shadow, vec![pod(HELD, false)], Some("everything_wanted_runs")),
+            (&unseen, vec![pod(HELD, true)], Some("everything_wanted_runs")),
+            (&shadow, vec![pod(HELD, true), pod("i-orphan", true)], Some("nothing_else_runs")),
+            (&late, vec![pod(HELD, true)], Some("nothing_is_late_in_the_end")),
+        ] {
+            assert_eq!(broken(shadow, &running), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_being_released_has_to_go() {
+        let house = house();
+        let running: Vec<Running> = house.held().map(|(id, _)| pod(id.as_str(), true)).collect();
+
+        let calm = Calm { shadow: &house, running: &running, log_now: LogTime(0) };
+        assert!(nothing_else_runs(&calm).is_ok());
+        let running: Vec<Running> = running.into_iter().chain([pod(LEAVING, true)]).collect();
+        let calm = Calm { shadow: &house, running: &running, log_now: LogTime(0) };
+        assert!(nothing_else_runs(&calm).is_err());
+    }
 }

@@ -1,40 +1,19 @@
 //! What must hold of what really runs, by the hosts' own truth.
 
-use super::{Broken, check_all};
-use crate::host::Running;
-use ensemble_model::event::{Entry, Event};
-use ensemble_model::id::InstanceId;
+use super::{Broken, Exercised, Verdict, check_all};
+use crate::host::{Running, StaleEpoch};
+use crate::shadow::Shadow;
+use ensemble_model::wanted::Epoch;
 use std::collections::{BTreeMap, BTreeSet};
 
-type Verdict = Result<(), String>;
-
-/// `running` is everything that any host has.
-pub(crate) fn check(running: &[Running]) -> Result<(), Broken> {
-    check_all!(running; no_pod_runs_twice, no_two_pods_share_a_name, no_two_pods_of_a_host_share_an_address)
-}
-
-/// `running` is asked only where the entry frees the place of an instance.
-pub(crate) fn check_gone(entry: &Entry, running: impl FnOnce() -> Vec<Running>) -> Result<(), Broken> {
-    let gone = entry.events.iter().filter_map(|event| match event {
-        Event::InstanceGone { instance } => Some(instance),
-        _ => None,
-    });
-    let gone: Vec<&InstanceId> = gone.collect();
-    if gone.is_empty() {
-        return Ok(());
-    }
-    what_is_gone_runs_nowhere(&gone, &running())
-        .map_err(|detail| Broken { invariant: "what_is_gone_runs_nowhere", detail })
-}
-
-/// Released means confirmed gone: when the place of an instance is free, nothing of it is left.
-fn what_is_gone_runs_nowhere(gone: &[&InstanceId], running: &[Running]) -> Verdict {
-    match running.iter().find(|pod| gone.contains(&&pod.instance)) {
-        Some(pod) => {
-            Err(format!("{} is said to be gone, and {} is there on {}", pod.instance, pod.name, pod.node))
-        }
-        None => Ok(()),
-    }
+/// `running` is everything that any host has, or everything of one host.
+pub(crate) fn check(running: &[Running], shadow: &Shadow, exercised: &mut Exercised) -> Result<(), Broken> {
+    check_all!(running, exercised;
+        no_pod_runs_twice,
+        no_two_pods_share_a_name,
+        no_two_pods_of_a_host_share_an_address,
+    )?;
+    exercised.note("a_pod_runs_where_it_was_placed", a_pod_runs_where_it_was_placed(running, shadow))
 }
 
 /// A pod of an instance is in one place, once.
@@ -49,7 +28,7 @@ fn no_pod_runs_twice(running: &[Running]) -> Verdict {
             ));
         }
     }
-    Ok(())
+    Ok(seen.len() as u64)
 }
 
 /// No two pods have one name.
@@ -57,7 +36,7 @@ fn no_two_pods_share_a_name(running: &[Running]) -> Verdict {
     let mut seen = BTreeSet::new();
     match running.iter().find(|pod| !seen.insert(&pod.name)) {
         Some(pod) => Err(format!("two pods are named {}", pod.name)),
-        None => Ok(()),
+        None => Ok(seen.len() as u64),
     }
 }
 
@@ -71,5 +50,90 @@ fn no_two_pods_of_a_host_share_an_address(running: &[Running]) -> Verdict {
             return Err(format!("two pods of one host have {address}, one of them {}", pod.name));
         }
     }
-    Ok(())
+    Ok(seen.len() as u64)
+}
+
+/// Whoever was told something by a leader does nothing any more for one before it.
+pub(crate) fn an_older_epoch_moves_nothing(
+    newest: Epoch,
+    epoch: Epoch,
+    heard: &Result<(), StaleEpoch>,
+) -> Verdict {
+    match (epoch < newest, heard) {
+        (true, Ok(())) => Err(format!("a host does what epoch {} wants after epoch {}", epoch.0, newest.0)),
+        (true, Err(StaleEpoch)) => Ok(1),
+        (false, Ok(()) | Err(StaleEpoch)) => Ok(0),
+    }
+}
+
+/// What belongs to an instance is on the node that the instance was planned for.
+fn a_pod_runs_where_it_was_placed(running: &[Running], shadow: &Shadow) -> Verdict {
+    let mut looked = 0;
+    for pod in running {
+        let Some(instance) = shadow.instances.get(&pod.instance) else { continue };
+        looked += 1;
+        if instance.node != pod.node {
+            return Err(format!("{} runs on {} and belongs to {}", pod.name, pod.node, instance.node));
+        }
+    }
+    Ok(looked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariant::house::{self, house};
+    use ensemble_model::id::{EdgeNodeId, InstanceId};
+
+    fn pod(instance: &str, name: &str, address: &str) -> Running {
+        Running {
+            instance: InstanceId::new(instance),
+            workload: "web".to_owned(),
+            index: 0,
+            node: EdgeNodeId::new(house::NODE),
+            host: 0,
+            name: name.to_owned(),
+            address: Some(address.to_owned()),
+            is_up: true,
+        }
+    }
+
+    #[test]
+    fn what_runs_twice_or_shares_something_is_found() {
+        let elsewhere = Running { node: EdgeNodeId::new("elsewhere"), ..pod("i-1", "b", "10.0.0.2") };
+        let of_another_host = Running { host: 1, ..pod("i-2", "b", "10.0.0.1") };
+        for (second, expected) in [
+            (pod("i-2", "b", "10.0.0.2"), None),
+            (of_another_host, None),
+            (elsewhere, Some("no_pod_runs_twice")),
+            (pod("i-2", "a", "10.0.0.2"), Some("no_two_pods_share_a_name")),
+            (pod("i-2", "b", "10.0.0.1"), Some("no_two_pods_of_a_host_share_an_address")),
+        ] {
+            let running = [pod("i-1", "a", "10.0.0.1"), second];
+
+            let found = check(&running, &Shadow::default(), &mut Exercised::default());
+
+            assert_eq!(found.err().map(|broken| broken.invariant), expected);
+        }
+    }
+
+    #[test]
+    fn a_host_that_does_what_an_older_leader_wants_is_found() {
+        let heard = |newest, epoch, heard| an_older_epoch_moves_nothing(Epoch(newest), Epoch(epoch), &heard);
+
+        assert!(heard(2, 1, Ok(())).is_err());
+        assert_eq!(heard(2, 1, Err(StaleEpoch)), Ok(1));
+        assert_eq!(heard(2, 2, Ok(())), Ok(0));
+    }
+
+    #[test]
+    fn a_pod_on_another_node_is_found() {
+        let house = house();
+        let astray = Running { node: EdgeNodeId::new("elsewhere"), ..pod(house::HELD, "a", "10.0.0.1") };
+
+        let found = check(&[astray], &house, &mut Exercised::default());
+
+        assert_eq!(found.unwrap_err().invariant, "a_pod_runs_where_it_was_placed");
+        check(&[pod(house::HELD, "a", "10.0.0.1")], &house, &mut Exercised::default()).unwrap();
+    }
 }

@@ -2,6 +2,7 @@
 //! processes, `traffic` what goes between clients, servers and hosts, `strikes` what breaks. Everything that is drawn comes
 //! from streams of the seed; nothing here reads a clock, a disk or an environment.
 
+mod observer;
 mod process;
 mod strikes;
 mod traffic;
@@ -13,7 +14,7 @@ use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::faults::{Fault, Faults};
 use crate::host::{Host, Surroundings};
-use crate::invariant::{self, Broken};
+use crate::invariant::Broken;
 use crate::link::Link;
 use crate::options::{Options, Without};
 use crate::report::{Figures, Report, Violation};
@@ -22,12 +23,13 @@ use crate::scenario::Scenario;
 use crate::server::{Incarnation, Server};
 use crate::shadow::Shadow;
 use crate::trace::Trace;
+use crate::watchers::WATCHERS;
 use ensemble_model::fleet::Fleet;
 use ensemble_model::id::{EdgeNodeId, EngineName};
 use ensemble_model::observation::Observation;
-use ensemble_model::state::State;
 use ensemble_model::time::WallTime;
 use ensemble_model::wanted::Wanted;
+use observer::Observer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -89,6 +91,10 @@ pub(crate) enum Event {
     Act {
         client: usize,
     },
+    /// A watcher comes or goes.
+    Watch {
+        watcher: usize,
+    },
     Again {
         number: RequestNumber,
     },
@@ -115,8 +121,7 @@ pub(crate) struct Simulation {
     dice: Dice,
     disk: Disk,
     shadow: Shadow,
-    /// The live state at the last entry that was published.
-    live: Option<Arc<State>>,
+    observer: Observer,
     fleet: Arc<Fleet>,
     /// The fleet as the operator wants it when nothing is wrong.
     whole_fleet: Arc<Fleet>,
@@ -142,7 +147,7 @@ pub(crate) struct Simulation {
 pub fn run(options: &Options) -> Report {
     let mut simulation = Simulation::new(options);
     let violation = simulation.until_end().err();
-    let Simulation { step, deeds, now, figures, faults, trace, .. } = simulation;
+    let Simulation { step, deeds, now, figures, faults, trace, observer, .. } = simulation;
     Report {
         seed: options.seed,
         steps: step,
@@ -150,6 +155,8 @@ pub fn run(options: &Options) -> Report {
         simulated_ms: now.0,
         figures,
         faults: faults.came().clone(),
+        exercised: observer.exercised,
+        regret: observer.regret,
         violation,
         trace: trace.into_lines(),
     }
@@ -172,7 +179,7 @@ impl Simulation {
             dice,
             disk: Disk::default(),
             shadow: Shadow::default(),
-            live: None,
+            observer: Observer::new(options.seed, clients.iter().map(Client::permit).collect()),
             whole_fleet: Arc::clone(&fleet),
             fleet,
             host_wakes: vec![None; hosts.len()],
@@ -200,6 +207,10 @@ impl Simulation {
         for client in 0..self.clients.len() {
             let pause = self.clients[client].pause();
             self.after(pause, Event::Act { client });
+        }
+        for watcher in 0..WATCHERS {
+            let pause = self.observer.watchers.pause();
+            self.after(pause, Event::Watch { watcher });
         }
         self.schedule_strikes();
         self.agenda.put(self.ends_at, Event::Calm);
@@ -234,16 +245,17 @@ impl Simulation {
             Event::Snapshot { incarnation, sequence, bytes } => self.snapshot(incarnation, sequence, bytes),
             Event::Submit { number } => self.submit(number),
             Event::Observe { incarnation, observation } => self.observe(incarnation, *observation),
-            Event::Carry { host, wanted } => self.carry(host, *wanted),
+            Event::Carry { host, wanted } => self.carry(host, *wanted)?,
             Event::Carried { incarnation, host, fails } => self.carried(incarnation, host, fails),
             Event::Deliver { incarnation, host } => self.deliver(incarnation, host),
             Event::Host { host } => self.host(host)?,
             Event::Act { client } => self.act(client),
+            Event::Watch { watcher } => self.watch(watcher)?,
             Event::Again { number } => self.again(number),
             Event::Strike { fault } => self.strike(fault),
             Event::Relent { fault } => self.relent(fault),
             Event::Calm => self.calm(),
-            Event::Judge => self.judge()?,
+            Event::Judge => self.observe_calm()?,
         }
         Ok(())
     }
@@ -251,7 +263,7 @@ impl Simulation {
     /// Now and then all hosts are looked at together.
     fn look_around(&mut self) -> Result<(), Broken> {
         if self.step.is_multiple_of(64) {
-            invariant::world::check(&self.everything_that_runs())?;
+            self.observe_hosts(None)?;
         }
         Ok(())
     }
@@ -295,13 +307,5 @@ impl Simulation {
             self.host_wakes[host] = Some(at);
             self.agenda.put(at, Event::Host { host });
         }
-    }
-
-    fn judge(&mut self) -> Result<(), Broken> {
-        let running = self.everything_that_runs();
-        invariant::world::check(&running)?;
-        let log_now = self.front().map(|(_, server)| server.times(self.now, self.clock.at(self.now)).log);
-        let log_now = log_now.unwrap_or(self.shadow.last.log);
-        invariant::calm::check(&invariant::calm::Calm { shadow: &self.shadow, running: &running, log_now })
     }
 }

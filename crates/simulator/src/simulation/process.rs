@@ -5,9 +5,7 @@ use super::{Event, Simulation};
 use crate::disk::Refused;
 use crate::faults::Fault;
 use crate::host::Host;
-use crate::invariant::answer::{self, Answered, Recovered};
-use crate::invariant::entry::{self, Seen};
-use crate::invariant::{self, Broken, deadline};
+use crate::invariant::Broken;
 use crate::request::Outcome;
 use crate::server::{Incarnation, Server, StartFault};
 use crate::story;
@@ -62,12 +60,7 @@ impl Simulation {
             let (sequence, epoch) = (server.state().sequence(), epoch.0);
             format!("process {incarnation} starts at sequence {sequence} under epoch {epoch}")
         });
-        answer::check_recovered(&Recovered {
-            state: server.state(),
-            shadow: &self.shadow,
-            live: self.live.as_deref(),
-            requests: &self.requests,
-        })?;
+        self.observe_start(&server)?;
         self.servers.insert(incarnation, server);
         for host in 0..self.hosts.len() {
             self.with_host(host, |host, around| host.open_engine(epoch, around));
@@ -115,20 +108,28 @@ impl Simulation {
             return Ok(());
         }
         server.is_called = false;
+        let (is_at_rest, mut is_foreign) = (self.is_at_rest(incarnation), true);
         let mut taken = 0;
         while let Some(server) = self.servers.get_mut(&incarnation) {
-            let Some((input, _)) = server.next_input(taken) else { break };
+            let Some((input, request)) = server.next_input(taken, self.now) else { break };
             taken += 1;
+            is_foreign &= self.is_foreign(incarnation, &input);
+            if let Some(number) = request {
+                self.foresee(incarnation, number);
+            }
             self.input(incarnation, input)?;
         }
         self.input(incarnation, Input::Flush)?;
+        if taken > 0 && is_at_rest && is_foreign {
+            self.observe_foreign(incarnation)?;
+        }
         let Some(server) = self.servers.get_mut(&incarnation) else { return Ok(()) };
         if server.has_arrivals() && !server.is_called {
             server.is_called = true;
             self.after(1, Event::Turn { incarnation });
         }
         self.expect_wake(incarnation);
-        self.check_deadlines(incarnation)
+        self.observe_deadlines(incarnation)
     }
 
     pub(super) fn call(&mut self, incarnation: Incarnation) {
@@ -169,8 +170,13 @@ impl Simulation {
         let wall = self.wall();
         let Some(server) = self.servers.get_mut(&incarnation) else { return Ok(()) };
         let times = server.times(self.now, wall);
+        let settles = matches!(input, Input::Flush | Input::Appended { .. });
         let outputs = server.core.step(times, input);
-        self.carry_out(incarnation, outputs)
+        self.carry_out(incarnation, outputs)?;
+        if let Some(server) = self.servers.get_mut(&incarnation) {
+            server.is_settled = settles && server.appending.is_none();
+        }
+        Ok(())
     }
 
     fn carry_out(&mut self, incarnation: Incarnation, outputs: Vec<Output>) -> Result<(), Broken> {
@@ -185,11 +191,7 @@ impl Simulation {
                 }
                 Output::Converge { engine, wanted } => self.want(incarnation, &engine, wanted),
                 Output::Publish { state, entry } => {
-                    let durable = self.shadow.sequence;
-                    let Some(server) = self.servers.get_mut(&incarnation) else { continue };
-                    answer::check_published(server.published, &entry, durable)?;
-                    server.published = entry.sequence;
-                    self.live = Some(state);
+                    self.observe_published(incarnation, &state, &entry)?;
                 }
                 Output::PutSnapshot { sequence, snapshot } => {
                     let takes = self.dice.ms(5, 300);
@@ -283,23 +285,16 @@ impl Simulation {
         }
         self.figures.entries += 1;
         let before = self.shadow.clone();
-        let entry = self.shadow.read(record).map_err(|fault| Broken {
+        let read = self.shadow.read(record).map_err(|fault| Broken {
             invariant: "the_log_can_be_read",
             detail: format!("record {sequence}: {fault}"),
         })?;
         self.trace.say(self.now, || {
-            let events: Vec<String> = entry.events.iter().map(story::tell).collect();
+            let events: Vec<String> = read.entry.events.iter().map(story::tell).collect();
             format!("entry {sequence}: {}", events.join("; "))
         });
         self.figures.most_instances = self.figures.most_instances.max(self.shadow.instances.len() as u64);
-        entry::check(&Seen {
-            before: &before,
-            entry: &entry,
-            after: &self.shadow,
-            requests: &self.requests,
-            fleet: &self.whole_fleet,
-        })?;
-        invariant::world::check_gone(&entry, || self.everything_that_runs())?;
+        self.observe_entry(&before, &read)?;
         Ok(Ok(()))
     }
 
@@ -333,27 +328,18 @@ impl Simulation {
             Err(refusal) => Outcome::Refused(refusal),
         };
         let Some(request) = self.requests.get(number) else { return Ok(()) };
-        answer::check(&Answered { request, outcome: &outcome, shadow: &self.shadow })?;
         match &outcome {
             Outcome::Accepted(_) => self.figures.accepted += 1,
             Outcome::Refused(_) => self.figures.refused += 1,
             Outcome::Unknown => {}
         }
         let client = request.client;
+        self.observe_answer(number, &outcome)?;
         self.requests.answered(number, outcome);
         if let Some(request) = self.requests.get(number) {
             self.clients[client].hear(request);
         }
         Ok(())
-    }
-
-    fn check_deadlines(&self, incarnation: Incarnation) -> Result<(), Broken> {
-        let Some(server) = self.servers.get(&incarnation) else { return Ok(()) };
-        if server.appending.is_some() || !self.disk.leads(server.epoch) {
-            return Ok(());
-        }
-        let log_now = server.times(self.now, self.wall()).log;
-        deadline::check(&self.shadow, log_now, server.up_for_ms(self.now))
     }
 
     /// Whether an armed fault finds its moment here.

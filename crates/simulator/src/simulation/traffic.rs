@@ -4,10 +4,11 @@ use super::{Event, Simulation};
 use crate::clients::Act;
 use crate::faults::Fault;
 use crate::host::StaleEpoch;
-use crate::invariant::{self, Broken};
+use crate::invariant::Broken;
 use crate::link::{Fate, Way};
-use crate::request::{Outcome, RequestNumber};
+use crate::request::{Outcome, Request, RequestNumber};
 use crate::server::{Arrival, Incarnation};
+use ensemble_model::command::Change;
 use ensemble_model::id::EngineName;
 use ensemble_model::observation::Observation;
 use ensemble_model::wanted::Wanted;
@@ -37,6 +38,7 @@ impl Simulation {
         }
         for mut request in requests {
             request.is_doubled = is_doubled;
+            self.trespass(&mut request);
             self.figures.requests += 1;
             let number = self.requests.add(request.clone());
             let takes = self.dice.ms(0, 5);
@@ -47,6 +49,30 @@ impl Simulation {
                 self.after(takes, Event::Submit { number });
             }
         }
+    }
+
+    /// Now and then somebody asks for what is another's.
+    fn trespass(&mut self, request: &mut Request) {
+        if !self.dice.happens(20) {
+            return;
+        }
+        let account = request.command.permit.account();
+        let others: Vec<_> = self.shadow.apps.iter().filter(|(_, app)| app.account != *account).collect();
+        let Some((other, _)) = self.dice.pick(&others) else { return };
+        match &mut request.command.change {
+            Change::Rescale(rescale) => {
+                rescale.app = (*other).clone();
+                (rescale.if_plan, request.plan) = (None, None);
+            }
+            Change::Delete(delete) => delete.app = (*other).clone(),
+            Change::Create(_) => {}
+        }
+    }
+
+    pub(super) fn watch(&mut self, watcher: usize) -> Result<(), Broken> {
+        let pause = self.observer.watchers.pause();
+        self.after(pause, Event::Watch { watcher });
+        self.observe_watcher(watcher)
     }
 
     /// A client that was not answered asks once more.
@@ -100,13 +126,15 @@ impl Simulation {
         self.agenda.put(last.plus_ms(1), Event::Carried { incarnation, host, fails });
     }
 
-    pub(super) fn carry(&mut self, host: usize, wanted: Wanted) {
+    pub(super) fn carry(&mut self, host: usize, wanted: Wanted) -> Result<(), Broken> {
         let epoch = wanted.epoch;
         let heard = self.with_host(host, |host, around| host.converge(wanted, around));
+        self.observe_carried(host, epoch, &heard)?;
         if heard == Err(StaleEpoch) {
             self.trace.say(self.now, || format!("host {host} refuses epoch {}", epoch.0));
         }
         self.wake_host(host, self.now.plus_ms(1));
+        Ok(())
     }
 
     pub(super) fn carried(&mut self, incarnation: Incarnation, host: usize, fails: bool) {
@@ -146,7 +174,7 @@ impl Simulation {
                 self.wake_host(host, self.now.plus_ms(pause));
             }
         }
-        invariant::world::check(&self.runs_on(host))
+        self.observe_hosts(Some(host))
     }
 
     pub(super) fn observe(&mut self, incarnation: Incarnation, observation: Observation) {

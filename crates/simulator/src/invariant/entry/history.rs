@@ -1,0 +1,112 @@
+//! Order, and how things end.
+
+use super::Seen;
+use crate::invariant::Verdict;
+use crate::shadow::Shadow;
+use ensemble_model::event::Event;
+use ensemble_model::id::InstanceId;
+use ensemble_model::operation::{OperationKind, OperationStatus, Subject};
+
+/// The times of an entry are never before those of the one before it.
+pub(super) fn log_time_never_falls(seen: &Seen<'_>) -> Verdict {
+    let (before, now) = (seen.before.last.log, seen.entry.now.log);
+    if now < before { Err(format!("log time {} follows {}", now.0, before.0)) } else { Ok(1) }
+}
+
+/// Nothing of a leader that was followed by another becomes durable.
+pub(super) fn an_older_epoch_writes_nothing(seen: &Seen<'_>) -> Verdict {
+    let (before, now) = (seen.before.epoch, seen.entry.epoch);
+    if now < before { Err(format!("epoch {} writes after epoch {}", now.0, before.0)) } else { Ok(1) }
+}
+
+/// Once an operation has ended, nothing is planned, released or ended in its name.
+pub(super) fn an_ended_operation_never_changes(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    for (before, event) in seen.steps() {
+        let operation = match event {
+            Event::OperationEnded { operation, .. }
+            | Event::InstancesPlanned { operation, .. }
+            | Event::InstancesReleasing { operation, .. } => operation,
+            _ => continue,
+        };
+        looked += 1;
+        match before.operations.get(operation) {
+            Some(found) if found.status == OperationStatus::Running => {}
+            Some(_) => return Err(format!("{operation} has ended, and then {event:?}")),
+            None => return Err(format!("{operation} was never accepted, and yet {event:?}")),
+        }
+    }
+    Ok(looked)
+}
+
+/// An instance id is given once, ever.
+pub(super) fn no_instance_is_planned_twice(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    let mut here = std::collections::BTreeSet::new();
+    for event in &seen.entry.events {
+        let Event::InstancesPlanned { placements, .. } = event else { continue };
+        for planned in placements.iter().flat_map(|placement| &placement.instances) {
+            looked += 1;
+            if seen.before.ever.contains(&planned.id) || !here.insert(&planned.id) {
+                return Err(format!("{} is planned a second time", planned.id));
+            }
+        }
+    }
+    Ok(looked)
+}
+
+/// A write is accepted only where nothing else is under way on its application; a Delete ends what is.
+pub(super) fn one_operation_at_a_time(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    for (before, operation) in seen.accepted() {
+        let Subject::Application(app) = &operation.subject;
+        let Some(found) = before.apps.get(app) else {
+            return Err(format!("{} is about {app}, which is not there", operation.id));
+        };
+        looked += 1;
+        if let Some(running) = &found.running {
+            return Err(format!("{} is accepted while {running} is under way", operation.id));
+        }
+        if found.is_deleted && operation.kind != OperationKind::Delete {
+            return Err(format!("{} is accepted on {app}, which is being deleted", operation.id));
+        }
+    }
+    Ok(looked)
+}
+
+/// An operation that adds succeeds when everything it planned is ready at that moment, one that releases when it is gone.
+pub(super) fn an_operation_succeeds_only_when_all_is_done(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    for (before, event) in seen.steps() {
+        let Event::OperationEnded { operation: id, status: OperationStatus::Succeeded, .. } = event else {
+            continue;
+        };
+        let Some(operation) = before.operations.get(id) else { continue };
+        let is_done = |target: &InstanceId| match (operation.kind, before.instances.get(target)) {
+            (OperationKind::Create | OperationKind::Add, found) => {
+                found.is_some_and(|instance| instance.is_held() && instance.is_ready())
+            }
+            (OperationKind::Del | OperationKind::Delete, found) => found.is_none(),
+        };
+        if let Some(target) = operation.targets.keys().find(|target| !is_done(target)) {
+            return Err(format!("{id} succeeds without {target}"));
+        }
+        looked += 1;
+    }
+    Ok(looked)
+}
+
+/// An operation that has nothing left to wait for is ended by what brought that about.
+pub(super) fn an_operation_that_waits_for_nothing_has_ended(seen: &Seen<'_>) -> Verdict {
+    let after: &Shadow = seen.after;
+    let running = after.apps.values().filter_map(|app| app.running.as_ref());
+    let mut looked = 0;
+    for id in running {
+        let Some(operation) = after.operations.get(id) else { continue };
+        if !after.waits(operation) {
+            return Err(format!("{id} waits for nothing and goes on"));
+        }
+        looked += 1;
+    }
+    Ok(looked)
+}

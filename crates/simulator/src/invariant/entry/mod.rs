@@ -1,0 +1,74 @@
+//! What must hold of everything that becomes durable: the shadow before, each event with the shadow it came upon, the
+//! shadow after. `history` is about order and ends, `request` about who asked, `placing` and `releasing` about instances.
+
+mod history;
+mod placing;
+mod releasing;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use super::{Broken, Exercised, check_all};
+use crate::request::Requests;
+use crate::shadow::Shadow;
+use ensemble_model::event::{AcceptedOperation, Entry, Event};
+use ensemble_model::id::InstanceId;
+use std::collections::BTreeSet;
+
+pub(crate) use placing::done_by;
+
+pub(crate) struct Seen<'a> {
+    pub(crate) before: &'a Shadow,
+    pub(crate) entry: &'a Entry,
+    /// The shadow before each event.
+    pub(crate) moments: &'a [Shadow],
+    pub(crate) after: &'a Shadow,
+    pub(crate) requests: &'a Requests,
+    /// Instances of which any host has something, where the entry says that one is gone.
+    pub(crate) running: &'a BTreeSet<InstanceId>,
+}
+
+impl Seen<'_> {
+    /// Each event, with the shadow that it came upon.
+    fn steps(&self) -> impl Iterator<Item = (&Shadow, &Event)> {
+        self.moments.iter().zip(&self.entry.events)
+    }
+
+    /// Each accepted write, with the shadow that it was decided on.
+    fn accepted(&self) -> impl Iterator<Item = (&Shadow, &AcceptedOperation)> {
+        self.steps().filter_map(|(before, event)| match event {
+            Event::OperationAccepted { operation } => Some((before, &**operation)),
+            _ => None,
+        })
+    }
+}
+
+pub(crate) fn check(seen: &Seen<'_>, exercised: &mut Exercised) -> Result<(), Broken> {
+    check_all!(seen, exercised;
+        history::log_time_never_falls,
+        history::an_older_epoch_writes_nothing,
+        history::an_ended_operation_never_changes,
+        history::no_instance_is_planned_twice,
+        history::one_operation_at_a_time,
+        history::an_operation_succeeds_only_when_all_is_done,
+        history::an_operation_that_waits_for_nothing_has_ended,
+        request::a_write_is_whole_in_its_entry,
+        request::only_what_was_asked_is_accepted,
+        request::a_refusal_leaves_no_event,
+        request::one_execution_per_client_token,
+        request::one_execution_per_nonce,
+        request::a_stale_write_is_refused,
+        request::an_operation_stays_in_its_account,
+        placing::nothing_is_placed_onto_a_full_node,
+        placing::nothing_is_placed_onto_an_unreachable_node,
+        placing::asked_is_placed_plus_refused,
+        placing::what_was_planned_is_what_executes,
+        placing::what_was_foretold_is_what_executes,
+        placing::it_goes_where_the_rules_say,
+        releasing::a_del_touches_only_what_was_asked_for,
+        releasing::a_del_takes_the_broken_first,
+        releasing::a_release_has_its_reason,
+        releasing::an_unreachable_node_is_not_emptied,
+        releasing::what_is_gone_is_gone,
+    )
+}

@@ -1,0 +1,235 @@
+//! The rules of `decisions.md` §1 to §3 once more, naive on purpose: what has to become of a request, told from the shadow
+//! of the log. Shares nothing with the core's placement and decisions; everything is looked at anew for every choice.
+//! `optimum` says how good the rules are where all answers can be tried.
+
+mod add;
+pub(crate) mod area;
+mod del;
+pub(crate) mod optimum;
+#[cfg(test)]
+mod tests;
+
+use crate::shadow::{App, Shadow};
+use area::Area;
+use ensemble_model::application::Strategy;
+use ensemble_model::command::{Change, Command, Direction, Partial, RescaleApplication};
+use ensemble_model::id::{AccountId, AppId, EdgeNodeId, InstanceId, Isp};
+use ensemble_model::plan::Plan;
+use ensemble_model::selector::{Level, SelectorItem};
+use ensemble_model::spec::{self, Resources};
+use std::collections::BTreeMap;
+
+/// What has to become of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ruling {
+    Refused(Why),
+    /// Whole items, and those that are skipped.
+    Done(Vec<Done>),
+}
+
+/// Why a request is refused, in the order in which it is asked (`decisions.md` §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    NameTaken,
+    UnknownApplication,
+    Busy,
+    BeingDeleted,
+    Stale,
+    /// An item names what is not there.
+    Unreadable,
+    /// An item names a node that cannot be reached.
+    EngineDown,
+    /// Another plan than the one it names.
+    PlanChanged,
+    /// How many are missing, by item.
+    Short(BTreeMap<usize, u32>),
+}
+
+/// What became of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) index: usize,
+    /// Empty where some are missing.
+    pub(crate) picks: Vec<Pick>,
+    pub(crate) missing: u32,
+}
+
+/// One instance that is placed or taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pick {
+    pub(crate) node: EdgeNodeId,
+    pub(crate) isp: Isp,
+    pub(crate) victim: Option<InstanceId>,
+}
+
+/// An item as the rules read it.
+#[derive(Debug)]
+struct Asked<'a> {
+    index: usize,
+    item: &'a SelectorItem,
+    area: Area,
+}
+
+/// Rules on a command; `plan` is the one that it names, if it does.
+pub(crate) fn rule(shadow: &Shadow, command: &Command, plan: Option<&Plan>) -> Ruling {
+    let ruled = match &command.change {
+        Change::Create(create) => {
+            let name = (create.meta.cluster.clone(), create.meta.name.clone());
+            let is_taken = |app: &App| app.account == *command.permit.account() && app.name == name;
+            if shadow.apps.values().any(is_taken) {
+                return Ruling::Refused(Why::NameTaken);
+            }
+            let spec = spec::resources(&create.resources.instance_spec).unwrap_or_default();
+            let terms = (create.resources.strategy, spec);
+            add(shadow, &create.app, terms, create.level, &create.selector)
+                .and_then(|done| enough(done, Partial::Refused))
+        }
+        Change::Rescale(rescale) => self::rescale(shadow, command.permit.account(), rescale, plan),
+        Change::Delete(delete) => {
+            let owned = owned(shadow, command.permit.account(), &delete.app);
+            owned.and_then(|app| check_revision(app, delete.if_revision)).map(|()| Vec::new())
+        }
+    };
+    ruled.map_or_else(Ruling::Refused, Ruling::Done)
+}
+
+fn rescale(
+    shadow: &Shadow,
+    account: &AccountId,
+    asked: &RescaleApplication,
+    plan: Option<&Plan>,
+) -> Result<Vec<Done>, Why> {
+    let app = owned(shadow, account, &asked.app)?;
+    if app.running.is_some() {
+        return Err(Why::Busy);
+    }
+    if app.is_deleted {
+        return Err(Why::BeingDeleted);
+    }
+    check_revision(app, asked.if_revision)?;
+    let done = match asked.direction {
+        Direction::Add => {
+            add(shadow, &asked.app, (app.strategy, app.resources), asked.level, &asked.selector)?
+        }
+        Direction::Del => del(shadow, &asked.app, asked.level, &asked.selector)?,
+    };
+    if plan.is_some_and(|plan| as_planned(plan) != as_done(&done)) {
+        return Err(Why::PlanChanged);
+    }
+    enough(done, asked.partial)
+}
+
+fn owned<'a>(shadow: &'a Shadow, account: &AccountId, app: &AppId) -> Result<&'a App, Why> {
+    shadow.apps.get(app).filter(|found| found.account == *account).ok_or(Why::UnknownApplication)
+}
+
+fn check_revision(app: &App, asked: Option<u64>) -> Result<(), Why> {
+    if asked.is_some_and(|asked| asked != app.revision) { Err(Why::Stale) } else { Ok(()) }
+}
+
+/// Where an Add goes.
+pub(crate) fn add(
+    shadow: &Shadow,
+    app: &AppId,
+    terms: (Strategy, Resources),
+    level: Level,
+    items: &[SelectorItem],
+) -> Result<Vec<Done>, Why> {
+    let mut read = read(shadow, level, items, |node| shadow.unreachable.contains(node))?;
+    let offers = |asked: &Asked<'_>, isp: &Isp| {
+        let reached = shadow.fleet.nodes.iter().filter(|node| asked.area.reaches(&shadow.fleet, node));
+        reached.into_iter().any(|node| node.isps.contains(isp))
+    };
+    if read.iter().any(|asked| asked.item.isp.as_ref().is_some_and(|isp| !offers(asked, isp))) {
+        return Err(Why::Unreadable);
+    }
+    read.sort_by_key(|asked| (asked.area.breadth(asked.item), asked.index));
+    Ok(add::place(shadow, &mut add::sites(shadow, app), terms, &read))
+}
+
+/// What a Del takes.
+pub(crate) fn del(
+    shadow: &Shadow,
+    app: &AppId,
+    level: Level,
+    items: &[SelectorItem],
+) -> Result<Vec<Done>, Why> {
+    let mut read = read(shadow, level, items, |_| false)?;
+    for asked in &read {
+        let offers = |isp: &Isp| {
+            let reached = shadow.fleet.nodes.iter().filter(|node| asked.area.reaches(&shadow.fleet, node));
+            reached.into_iter().any(|node| node.isps.contains(isp))
+        };
+        let is_offered = asked.item.isp.as_ref().is_none_or(offers);
+        if !is_offered && del::in_scope(shadow, app, asked).is_empty() {
+            return Err(Why::Unreadable);
+        }
+    }
+    read.sort_by_key(|asked| (asked.area.breadth(asked.item), asked.index));
+    Ok(del::take(shadow, app, &read))
+}
+
+fn read<'a>(
+    shadow: &Shadow,
+    level: Level,
+    items: &'a [SelectorItem],
+    is_down: impl Fn(&EdgeNodeId) -> bool,
+) -> Result<Vec<Asked<'a>>, Why> {
+    let mut read = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let area = Area::read(&shadow.fleet, level, item).ok_or(Why::Unreadable)?;
+        if let Area::Node(node) = &area
+            && is_down(node)
+        {
+            return Err(Why::EngineDown);
+        }
+        read.push(Asked { index, item, area });
+    }
+    Ok(read)
+}
+
+/// Whole items may be left out where that is allowed, unless nothing would be left.
+fn enough(done: Vec<Done>, partial: Partial) -> Result<Vec<Done>, Why> {
+    let short: BTreeMap<usize, u32> =
+        done.iter().filter(|done| done.missing > 0).map(|done| (done.index, done.missing)).collect();
+    let is_something = done.iter().any(|done| !done.picks.is_empty());
+    match partial {
+        _ if short.is_empty() => Ok(done),
+        Partial::Allowed if is_something => Ok(done),
+        Partial::Allowed | Partial::Refused => Err(Why::Short(short)),
+    }
+}
+
+/// By item, node and carrier: how many, and which ones where they are taken.
+pub(crate) type Tally = BTreeMap<(usize, EdgeNodeId, Isp), (u32, Vec<InstanceId>)>;
+
+pub(crate) fn as_done(done: &[Done]) -> Tally {
+    let mut tally = Tally::new();
+    for done in done {
+        for pick in &done.picks {
+            let (count, victims) =
+                tally.entry((done.index, pick.node.clone(), pick.isp.clone())).or_default();
+            *count += 1;
+            victims.extend(pick.victim.clone());
+        }
+    }
+    sorted(tally)
+}
+
+pub(crate) fn as_planned(plan: &Plan) -> Tally {
+    let mut tally = Tally::new();
+    for item in &plan.items {
+        for placement in &item.placements {
+            let key = (item.index, placement.node.clone(), placement.isp.clone());
+            let (count, victims) = tally.entry(key).or_default();
+            *count += placement.count;
+            victims.extend(placement.victims.iter().cloned());
+        }
+    }
+    sorted(tally)
+}
+
+pub(crate) fn sorted(mut tally: Tally) -> Tally {
+    tally.values_mut().for_each(|(_, victims)| victims.sort());
+    tally
+}

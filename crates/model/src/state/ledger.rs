@@ -74,14 +74,19 @@ impl<Owner: Ord + Clone, Key: Ord + Clone> Ledger<Owner, Key> {
         self.by_owner.entry(owner).or_default().insert((at, key));
     }
 
-    fn forget(&mut self, at: WallTime, owner: Owner, key: Key, reason: Reason) -> Forgotten<Owner, Key> {
+    /// Takes a key out that was kept as of `at`.
+    pub(crate) fn take_out(&mut self, owner: &Owner, key: &Key, at: WallTime) {
         self.by_age.remove(&(at, owner.clone(), key.clone()));
-        if let Some(kept) = self.by_owner.get_mut(&owner) {
+        if let Some(kept) = self.by_owner.get_mut(owner) {
             kept.remove(&(at, key.clone()));
             if kept.is_empty() {
-                self.by_owner.remove(&owner);
+                self.by_owner.remove(owner);
             }
         }
+    }
+
+    fn forget(&mut self, at: WallTime, owner: Owner, key: Key, reason: Reason) -> Forgotten<Owner, Key> {
+        self.take_out(&owner, &key, at);
         Forgotten { at, owner, key, reason }
     }
 

@@ -123,7 +123,10 @@ impl State {
         let key = (action.to_owned(), token.token.clone());
         let memory = &mut self.memory;
         let at = answer.at;
-        memory.tokens.insert((account.clone(), key.clone()), Arc::new(answer));
+        if let Some(before) = memory.tokens.insert((account.clone(), key.clone()), Arc::new(answer)) {
+            // Used again after its time: or the age of the first use would take the second with it.
+            memory.token_ages.take_out(account, &key, before.at);
+        }
         for Forgotten { owner, key, .. } in memory.token_ages.keep(account, key, at, at, TOKENS) {
             memory.tokens.remove(&(owner, key));
         }

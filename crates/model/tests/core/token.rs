@@ -56,6 +56,23 @@ fn a_token_is_forgotten_after_a_day_and_belongs_to_one_action() {
 }
 
 #[test]
+fn a_token_that_is_used_again_after_its_day_counts_for_another() {
+    let mut house = House::with_ready(1);
+    let command = with_token(&house, "a");
+    house.call(command).unwrap();
+    house.ready(&house.held());
+    house.pass(24 * 3_600 + 1);
+    let command = with_token(&house, "b");
+    let second = house.call(command).unwrap();
+    house.ready(&house.held());
+
+    let command = with_token(&house, "b");
+    let again = house.call(command).unwrap();
+
+    assert_eq!(again, second);
+}
+
+#[test]
 fn a_refused_call_leaves_no_token() {
     let mut house = House::with_ready(1);
     let mut command = with_token(&house, "a");

@@ -108,7 +108,8 @@ impl Disk {
 
     /// What is not synced is lost or kept, as it happens: of what the store promises only the mark is not.
     pub(crate) fn cut_power(&mut self, dice: &mut Dice) {
-        if dice.happens(500) {
+        // What looks like damage is found by the mark; losing both at once is beyond what is promised.
+        if dice.happens(500) && !self.is_damaged() {
             self.mark = self.durable_mark;
         }
         self.durable_mark = self.mark;

@@ -59,7 +59,7 @@ pub(crate) const NOW: Now = Now { log: LogTime(1_000_000), wall: WallTime(1_767_
 
 pub(crate) fn fleet() -> Arc<Fleet> {
     let engine = EngineName::new("host-0");
-    let table = builtin(EngineKind::Simulated, engine.clone());
+    let table = builtin(EngineKind::Simulated, engine);
     let nodes = [NODE, OTHER_NODE, LOST_NODE].iter().map(|id| {
         let known = table.node(id).expect("the node is built in");
         EdgeNode { capacity: Resources { vcpu: 12, memory_mib: 24_576 }, ..known.clone() }

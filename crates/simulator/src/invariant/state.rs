@@ -237,7 +237,10 @@ fn the_replayed_state_is_the_live_one(started: &Started<'_>) -> Verdict {
     }
     let sequence = live.sequence();
     if live != **started.state {
-        return Err(format!("the states at sequence {sequence} differ"));
+        return Err(format!(
+            "the states at sequence {sequence} differ: {}",
+            difference(&live, started.state)
+        ));
     }
     let chain = started.shadow.chain;
     if encoded(&Arc::new(live), chain) != encoded(started.state, chain) {
@@ -258,6 +261,16 @@ fn a_snapshot_is_the_log_before_it(started: &Started<'_>) -> Verdict {
         return Err(format!("the whole log gives another state at {}", started.state.sequence()));
     }
     Ok(1)
+}
+
+/// The first line in which two states differ, of the one and of the other.
+fn difference(one: &State, other: &State) -> String {
+    let (one, other) = (format!("{one:#?}"), format!("{other:#?}"));
+    let differ = one.lines().zip(other.lines()).enumerate().find(|(_, (one, other))| one != other);
+    match differ {
+        Some((line, (one, other))) => format!("line {line}, `{}` and `{}`", one.trim(), other.trim()),
+        None => format!("{} lines and {}", one.lines().count(), other.lines().count()),
+    }
 }
 
 fn encoded(state: &Arc<State>, chain: Chain) -> Vec<u8> {

@@ -69,6 +69,6 @@ pub(crate) fn check(seen: &Seen<'_>, exercised: &mut Exercised) -> Result<(), Br
         releasing::a_del_takes_the_broken_first,
         releasing::a_release_has_its_reason,
         releasing::an_unreachable_node_is_not_emptied,
-        releasing::what_is_gone_is_gone,
+        releasing::what_is_gone_runs_nowhere,
     )
 }

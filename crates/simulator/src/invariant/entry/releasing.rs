@@ -135,7 +135,7 @@ pub(super) fn an_unreachable_node_is_not_emptied(seen: &Seen<'_>) -> Verdict {
 }
 
 /// What is said to be gone is gone: no host has anything of it.
-pub(super) fn what_is_gone_is_gone(seen: &Seen<'_>) -> Verdict {
+pub(super) fn what_is_gone_runs_nowhere(seen: &Seen<'_>) -> Verdict {
     let mut looked = 0;
     for event in &seen.entry.events {
         let Event::InstanceGone { instance } = event else { continue };

@@ -368,7 +368,7 @@ fn what_is_out_of_reach_or_wanted_or_running_is_not_gone() {
     let cut_off = Event::NodesUnreachable { nodes: vec![EdgeNodeId::new(NODE)] };
     assert_eq!(broken(vec![gone(HELD)]), Some("an_unreachable_node_is_not_emptied"));
     let found = broken_by(&house, next(&house, vec![gone(LEAVING)]), add(2), &[LEAVING]);
-    assert_eq!(found, Some("what_is_gone_is_gone"));
+    assert_eq!(found, Some("what_is_gone_runs_nowhere"));
     let found = broken_by(&house, next(&house, vec![cut_off.clone(), gone(LEAVING)]), add(2), &[LEAVING]);
     assert_eq!(found, Some("an_unreachable_node_is_not_emptied"));
 

@@ -237,7 +237,12 @@ fn kill_supervisors(kernel: &impl Kernel, path: &Path, depth: usize) -> Result<(
         kernel.signal(&process, Signal::Kill).map_err(Error::Signal)?;
     }
     if depth < STRAY_DEPTH {
-        for entry in kernel.list(path).map_err(Error::file("list", path))? {
+        let entries = match kernel.list(path) {
+            // Swept before, and nobody heard of it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            listed => listed.map_err(Error::file("list", path))?,
+        };
+        for entry in entries {
             if entry.kind == EntryKind::Directory {
                 kill_supervisors(kernel, &path.join(&entry.name), depth + 1)?;
             }

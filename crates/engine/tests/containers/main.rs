@@ -6,5 +6,6 @@ mod engine;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod misfortune;
+mod nth_failure;
 mod shim;
 mod survival;

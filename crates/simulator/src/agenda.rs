@@ -35,6 +35,11 @@ impl<E> Agenda<E> {
         self.next += 1;
     }
 
+    /// When the next event is due.
+    pub(crate) fn next(&self) -> Option<Moment> {
+        self.events.keys().next().map(|(at, _)| *at)
+    }
+
     /// The next event, if it is due by `until`.
     pub(crate) fn take(&mut self, until: Moment) -> Option<(Moment, E)> {
         let entry = self.events.first_entry()?;

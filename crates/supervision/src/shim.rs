@@ -7,6 +7,7 @@ use crate::directory::Directory;
 use crate::kernel::{Kernel, ProcessIdentity};
 use crate::record::{self, End, Exit, Running};
 use std::io;
+use std::ops::Deref;
 use std::time::Duration;
 
 /// The engine asks for the lock by taking it for a moment; longer than this, and it is a supervisor.
@@ -57,12 +58,13 @@ pub trait Enclosure {
 }
 
 /// A supervisor that holds its directory's lock: while it does, nobody else begins or ends an attempt there.
-#[derive(Debug)]
-pub struct Shim<'a, K: Kernel> {
-    kernel: &'a K,
-    directory: &'a Directory,
+///
+/// `R` is how it has the kernel: by reference, or counted where it outlives whoever made it.
+pub struct Shim<R: Deref<Target: Kernel + Sized>> {
+    kernel: R,
+    directory: Directory,
     attempt: u32,
-    lock: K::Lock,
+    lock: <R::Target as Kernel>::Lock,
 }
 
 /// How an attempt ended, and how long the program ran.
@@ -89,15 +91,15 @@ pub enum Tried {
     GivenUp,
 }
 
-impl<'a, K: Kernel> Shim<'a, K> {
+impl<R: Deref<Target: Kernel + Sized>> Shim<R> {
     /// Takes the directory's lock, writes into it who holds it, and makes sure that the attempt is still ours to begin.
     ///
     /// # Errors
     /// [`Error::Locked`] where another holds the lock this moment, [`Error::GivenUp`] where the engine has written that
     /// the attempt was lost: the next one is not ours to begin.
-    pub fn begin(kernel: &'a K, directory: &'a Directory, attempt: u32) -> Result<Self, Error> {
+    pub fn begin(kernel: R, directory: &Directory, attempt: u32) -> Result<Self, Error> {
         let lock = kernel.take_lock(&directory.lock()).map_err(Error::step("take the lock"))?;
-        let shim = Self { kernel, directory, attempt, lock: lock.ok_or(Error::Locked)? };
+        let shim = Self { kernel, directory: directory.clone(), attempt, lock: lock.ok_or(Error::Locked)? };
         match shim.name_holder().map_err(Error::step("write into the lock")) {
             Ok(()) if shim.is_given_up() => {
                 shim.let_go();
@@ -117,7 +119,7 @@ impl<'a, K: Kernel> Shim<'a, K> {
     }
 
     fn is_given_up(&self) -> bool {
-        let exit = record::read::<Exit>(self.kernel, &self.directory.exit());
+        let exit = record::read::<Exit>(&*self.kernel, &self.directory.exit());
         matches!(exit, Ok(Some(exit)) if exit.attempt == self.attempt)
     }
 
@@ -127,7 +129,7 @@ impl<'a, K: Kernel> Shim<'a, K> {
     /// Then the program must not start: nobody could tell whose it is.
     pub fn made(&self, pid: i32) -> Result<Running, Error> {
         let running = self.describe(pid).map_err(Error::step("describe the container's process"))?;
-        record::write_of_process(self.kernel, &self.directory.running(), &running)?;
+        record::write_of_process(&*self.kernel, &self.directory.running(), &running)?;
         Ok(running)
     }
 
@@ -155,7 +157,7 @@ impl<'a, K: Kernel> Shim<'a, K> {
     /// Writes how it ended, which comes before any cleaning up. On a full disk the container's own files go first, since
     /// they may be what fills it, and then the record is to be tried again.
     pub fn write(&self, word: &mut LastWord, enclosure: &impl Enclosure) -> Tried {
-        if record::write_of_process(self.kernel, &self.directory.exit(), &word.exit).is_ok() {
+        if record::write_of_process(&*self.kernel, &self.directory.exit(), &word.exit).is_ok() {
             return Tried::Written;
         }
         self.clean_up(enclosure);

@@ -2,6 +2,7 @@
 //! A closed list of kinds; the simulation never learns which one it drives.
 
 pub(crate) mod cluster;
+pub(crate) mod machine;
 
 use crate::agenda::Moment;
 use crate::faults::Faults;
@@ -9,7 +10,8 @@ use cluster::Cluster;
 use ensemble_model::id::{EdgeNodeId, InstanceId};
 use ensemble_model::observation::Observation;
 use ensemble_model::wanted::{Epoch, Wanted};
-use std::collections::BTreeMap;
+use machine::Machine;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An older leader's word is refused (`Engine::converge`).
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +41,7 @@ pub(crate) struct Surroundings<'a> {
 
 pub(crate) enum Host {
     Cluster(Box<Cluster>),
+    Machine(Box<Machine>),
 }
 
 impl Host {
@@ -50,6 +53,7 @@ impl Host {
     ) -> Result<(), StaleEpoch> {
         match self {
             Self::Cluster(cluster) => cluster.converge(wanted, around),
+            Self::Machine(machine) => machine.converge(wanted, around),
         }
     }
 
@@ -57,6 +61,7 @@ impl Host {
     pub(crate) fn advance(&mut self, around: &mut Surroundings<'_>) -> Vec<Observation> {
         match self {
             Self::Cluster(cluster) => cluster.advance(around),
+            Self::Machine(machine) => machine.advance(around),
         }
     }
 
@@ -64,6 +69,7 @@ impl Host {
     pub(crate) fn unsaid(&mut self, report: &Observation) {
         match self {
             Self::Cluster(cluster) => cluster.unsaid(report),
+            Self::Machine(machine) => machine.unsaid(report),
         }
     }
 
@@ -71,13 +77,15 @@ impl Host {
     pub(crate) fn next_due(&self) -> Option<Moment> {
         match self {
             Self::Cluster(cluster) => cluster.next_due(),
+            Self::Machine(machine) => machine.next_due(),
         }
     }
 
     /// Whoever drives it dies; what runs goes on.
-    pub(crate) fn kill_engine(&mut self) {
+    pub(crate) fn kill_engine(&mut self, around: &mut Surroundings<'_>) {
         match self {
             Self::Cluster(cluster) => cluster.kill_engine(),
+            Self::Machine(machine) => machine.kill_engine(around),
         }
     }
 
@@ -85,13 +93,15 @@ impl Host {
     pub(crate) fn open_engine(&mut self, epoch: Epoch, around: &mut Surroundings<'_>) {
         match self {
             Self::Cluster(cluster) => cluster.open_engine(epoch, around),
+            Self::Machine(machine) => machine.open_engine(epoch, around),
         }
     }
 
     /// The machines of these nodes start again: nothing runs on them any more.
-    pub(crate) fn reboot(&mut self, node: &EdgeNodeId) {
+    pub(crate) fn reboot(&mut self, node: &EdgeNodeId, around: &mut Surroundings<'_>) {
         match self {
             Self::Cluster(cluster) => cluster.reboot(node),
+            Self::Machine(machine) => machine.reboot(around),
         }
     }
 
@@ -99,6 +109,7 @@ impl Host {
     pub(crate) fn cut_off(&mut self, nodes: &BTreeMap<EdgeNodeId, Moment>, around: &mut Surroundings<'_>) {
         match self {
             Self::Cluster(cluster) => cluster.cut_off(nodes, around),
+            Self::Machine(machine) => machine.cut_off(nodes, around),
         }
     }
 
@@ -106,6 +117,24 @@ impl Host {
     pub(crate) fn truth(&self) -> Vec<Running> {
         match self {
             Self::Cluster(cluster) => cluster.truth(),
+            Self::Machine(machine) => machine.truth(),
+        }
+    }
+
+    /// What is never right, at no moment.
+    pub(crate) fn wrongs(&self) -> Vec<String> {
+        match self {
+            // Its truth says everything: a pod there is one entry.
+            Self::Cluster(_) => Vec::new(),
+            Self::Machine(machine) => machine.wrongs(),
+        }
+    }
+
+    /// What lies around and belongs to none of these instances, once everything has come to rest.
+    pub(crate) fn leftovers(&self, wanted: &BTreeSet<InstanceId>) -> Vec<String> {
+        match self {
+            Self::Cluster(_) => Vec::new(),
+            Self::Machine(machine) => machine.leftovers(wanted),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What must hold of what really runs, by the hosts' own truth.
 
 use super::{Broken, Exercised, Verdict, check_all};
-use crate::host::{Running, StaleEpoch};
+use crate::host::{Host, Running, StaleEpoch};
 use crate::shadow::Shadow;
+use ensemble_model::id::InstanceId;
 use ensemble_model::wanted::Epoch;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,32 @@ pub(crate) fn check(running: &[Running], shadow: &Shadow, exercised: &mut Exerci
         no_two_pods_of_a_host_share_an_address,
     )?;
     exercised.note("a_pod_runs_where_it_was_placed", a_pod_runs_where_it_was_placed(running, shadow))
+}
+
+/// What a host saw done to it.
+pub(crate) fn check_host(host: &Host, exercised: &mut Exercised) -> Result<(), Broken> {
+    exercised
+        .note("nothing_is_done_twice_or_to_strangers", nothing_is_done_twice_or_to_strangers(&host.wrongs()))
+}
+
+/// Nothing was done on a host that is never right: no stranger signalled, no lock taken twice.
+fn nothing_is_done_twice_or_to_strangers(wrongs: &[String]) -> Verdict {
+    if wrongs.is_empty() { Ok(1) } else { Err(wrongs.join(", ")) }
+}
+
+/// `held` are the instances that are wanted, now that everything is at rest.
+pub(crate) fn check_rest(
+    host: &Host,
+    held: &BTreeSet<InstanceId>,
+    exercised: &mut Exercised,
+) -> Result<(), Broken> {
+    exercised
+        .note("nothing_is_left_that_nobody_owns", nothing_is_left_that_nobody_owns(&host.leftovers(held)))
+}
+
+/// When everything is at rest nothing lies around that belongs to none of the instances that are held.
+fn nothing_is_left_that_nobody_owns(leftovers: &[String]) -> Verdict {
+    if leftovers.is_empty() { Ok(1) } else { Err(leftovers.join(", ")) }
 }
 
 /// A pod of an instance is in one place, once.

@@ -33,8 +33,9 @@ use observer::Observer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// How long after the last fault the world has to be as it should be: shorter than any periodic look around.
-const CALM_MS: i64 = 55_000;
+/// How long after the last fault the world has to be as it should be: the longest pause after a crash, twice, since an
+/// image may have to be waited for as long before.
+const CALM_MS: i64 = 150_000;
 
 /// So many events are more than any run has; one that gets there goes round in circles.
 const STEPS_AT_MOST: u64 = 20_000_000;

@@ -233,16 +233,21 @@ impl Simulation {
 
     /// Looks at one host, or at all of them together.
     pub(super) fn observe_hosts(&mut self, host: Option<usize>) -> Result<(), Broken> {
-        let running = match host {
-            Some(host) => self.runs_on(host),
-            None => self.everything_that_runs(),
+        let (running, hosts) = match host {
+            Some(host) => (self.runs_on(host), &self.hosts[host..=host]),
+            None => (self.everything_that_runs(), &self.hosts[..]),
         };
+        hosts.iter().try_for_each(|host| world::check_host(host, &mut self.observer.exercised))?;
         world::check(&running, &self.shadow, &mut self.observer.exercised)
     }
 
     /// Some time after everything that breaks has stopped.
     pub(super) fn observe_calm(&mut self) -> Result<(), Broken> {
         self.observe_hosts(None)?;
+        let held = self.shadow.held().map(|(id, _)| id.clone()).collect();
+        self.hosts
+            .iter()
+            .try_for_each(|host| world::check_rest(host, &held, &mut self.observer.exercised))?;
         let running = self.everything_that_runs();
         let log_now = self.front().map(|(_, server)| server.times(self.now, self.clock.at(self.now)).log);
         let log_now = log_now.unwrap_or(self.shadow.last.log);

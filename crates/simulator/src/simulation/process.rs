@@ -95,7 +95,9 @@ impl Simulation {
         }
         if self.disk.leads(server.epoch) || self.servers.is_empty() {
             // Engines live in the process that leads, and whoever looks after it starts it again.
-            self.hosts.iter_mut().for_each(Host::kill_engine);
+            for host in 0..self.hosts.len() {
+                self.with_host(host, Host::kill_engine);
+            }
             self.boot_after(boots_after_ms);
         }
     }

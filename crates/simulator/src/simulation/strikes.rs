@@ -172,7 +172,7 @@ impl Simulation {
         let Some(node) = self.some_node() else { return };
         let Some(host) = self.host_of_node(&node) else { return };
         self.faults.count(fault);
-        self.with_host(host, |host, _| host.reboot(&node));
+        self.with_host(host, |host, around| host.reboot(&node, around));
         self.wake_host(host, self.now.plus_ms(1));
     }
 

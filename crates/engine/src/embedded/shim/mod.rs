@@ -108,7 +108,7 @@ fn supervise(directory: &Directory) -> Result<(), Error> {
 }
 
 /// The engine asks for the lock by taking it for a moment; then it is tried again.
-fn begin<'a>(directory: &'a Directory, order: &Order) -> Result<Shim<'a, Linux>, Error> {
+fn begin(directory: &Directory, order: &Order) -> Result<Shim<&'static Linux>, Error> {
     let patience = Instant::now() + shim::LOCK_PATIENCE;
     loop {
         match Shim::begin(&Linux, directory, order.attempt) {
@@ -118,7 +118,7 @@ fn begin<'a>(directory: &'a Directory, order: &Order) -> Result<Shim<'a, Linux>,
     }
 }
 
-fn write_exit(shim: &Shim<'_, Linux>, ended: Ended, surroundings: &Surroundings<'_>) {
+fn write_exit(shim: &Shim<&Linux>, ended: Ended, surroundings: &Surroundings<'_>) {
     let mut word = shim.last_word(ended);
     while let Tried::Again(pause) = shim.write(&mut word, surroundings) {
         std::thread::sleep(pause);

@@ -33,12 +33,7 @@ const DRAIN_PATIENCE: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(3_600);
 
 /// Runs one attempt from beginning to end.
-pub(super) fn run(
-    shim: &Shim<'_, Linux>,
-    directory: &Directory,
-    order: &Order,
-    session: &mut Session,
-) -> Ended {
+pub(super) fn run(shim: &Shim<&Linux>, directory: &Directory, order: &Order, session: &mut Session) -> Ended {
     match Watch::start(shim, directory, order, session) {
         Ok(mut watch) => watch.until_end(),
         Err(error) => {
@@ -69,7 +64,7 @@ struct Output {
 
 impl<'a> Watch<'a> {
     fn start(
-        shim: &Shim<'_, Linux>,
+        shim: &Shim<&Linux>,
         directory: &'a Directory,
         order: &'a Order,
         session: &mut Session,
@@ -218,7 +213,7 @@ impl Creation {
     }
 
     /// From the fork to a program that runs. The record is on disk before the program starts.
-    fn follow(mut self, shim: &Shim<'_, Linux>, order: &Order) -> Result<Running, Error> {
+    fn follow(mut self, shim: &Shim<&Linux>, order: &Order) -> Result<Running, Error> {
         let followed = self.steps(shim, order);
         if followed.is_err() {
             // Ours and not reaped: its pid is its own.
@@ -234,7 +229,7 @@ impl Creation {
         }
     }
 
-    fn steps(&mut self, shim: &Shim<'_, Linux>, order: &Order) -> Result<Running, Error> {
+    fn steps(&mut self, shim: &Shim<&Linux>, order: &Order) -> Result<Running, Error> {
         let pid = match self.next_word()? {
             Progress::Created { pid } => pid,
             Progress::Started => return Err(unexpected()),

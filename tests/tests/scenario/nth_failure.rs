@@ -1,5 +1,5 @@
-//! The n-th call of a start and a stop on each file of a data directory fails with an I/O error, for every n: `strace`
-//! answers it in the kernel's place. The server says which file it was, or serves; it never hangs, and afterwards
+//! The n-th call of a start and a stop on each file of a data directory fails, of a broken disk or a full one, for every n:
+//! `strace` answers it in the kernel's place. The server says which file it was, or serves; it never hangs, and afterwards
 //! everything is there that was answered before.
 
 use crate::{SETTLED_AT_MOST, add};
@@ -32,6 +32,9 @@ const CALLS: [&str; 14] = [
     "unlinkat",
 ];
 
+/// Of those, what a full disk refuses.
+const NEEDS_ROOM: [&str; 3] = ["write", "pwrite64", "ftruncate"];
+
 /// A traced server that is neither ready nor ended by then hangs.
 const AT_MOST: Duration = Duration::from_secs(40);
 
@@ -48,6 +51,8 @@ struct Call {
     name: String,
     /// Counted in each thread: it may fail in more than one.
     nth: usize,
+    /// What it answers.
+    error: &'static str,
 }
 
 impl Call {
@@ -93,10 +98,10 @@ impl Traced {
         let mut command = Command::new("strace");
         command.args(["-f", "-y", "--seccomp-bpf", "--signal=none", "-o"]).arg(scratch.join("trace"));
         match failing {
-            Some(Call { file, name, nth }) => {
+            Some(Call { file, name, nth, error }) => {
                 let path = if file.is_empty() { data_dir.to_owned() } else { data_dir.join(file) };
                 command.arg("-P").arg(path).arg(format!("--trace={name}"));
-                command.arg(format!("--inject={name}:error=EIO:when={nth}"));
+                command.arg(format!("--inject={name}:error={error}:when={nth}"));
             }
             None => {
                 let calls: Vec<String> = CALLS.iter().map(|name| format!("?{name}")).collect();
@@ -204,10 +209,14 @@ fn calls_in(trace: &str, data_dir: &Path) -> Vec<Call> {
         let entry = most.entry((file, name)).or_default();
         *entry = count.max(*entry);
     }
-    let each = |((file, name), count): ((String, String), usize)| {
-        (1..=count).map(move |nth| Call { file: file.clone(), name: name.clone(), nth })
-    };
-    most.into_iter().flat_map(each).collect()
+    let mut calls = Vec::new();
+    for ((file, name), count) in most {
+        let errors = if NEEDS_ROOM.contains(&name.as_str()) { &["EIO", "ENOSPC"][..] } else { &["EIO"] };
+        for (nth, error) in (1..=count).flat_map(|nth| errors.iter().map(move |error| (nth, *error))) {
+            calls.push(Call { file: file.clone(), name: name.clone(), nth, error });
+        }
+    }
+    calls
 }
 
 fn copy(from: &Path, to: &Path) {

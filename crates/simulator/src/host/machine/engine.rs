@@ -3,6 +3,7 @@
 //! stays, and the next one begins with the real look at everything.
 
 use super::cables::Cables;
+use super::fate::Deed;
 use super::ground::Mishap;
 use super::images::Images;
 use super::kernel::SimulatedKernel;
@@ -10,7 +11,7 @@ use super::order::Maker;
 use super::processes::ProcessKey;
 use crate::agenda::Moment;
 use crate::dice::Dice;
-use crate::faults::{Fault, Faults};
+use crate::faults::Faults;
 use ensemble_model::id::{AppId, EngineName};
 use ensemble_model::observation::Observation;
 use ensemble_model::wanted::{Epoch, Wanted};
@@ -22,7 +23,7 @@ use ensemble_supervision::network::ledger::{Attach, Ledger};
 use ensemble_supervision::network::names::Names;
 use ensemble_supervision::network::{self, PodNetwork};
 use ensemble_supervision::pod::PodKey;
-use ensemble_supervision::reconcile::state::{Action, Stray, Subject};
+use ensemble_supervision::reconcile::state::{Action, Stray};
 use ensemble_supervision::record::{InstanceRecord, Prospect};
 use ensemble_supervision::supervisor::memory::Memory;
 use ensemble_supervision::supervisor::start::Start;
@@ -99,7 +100,7 @@ pub(crate) struct Scene<'a> {
 pub(crate) struct Stirred {
     pub(crate) due: Vec<(i64, Due)>,
     pub(crate) report: Option<Observation>,
-    pub(crate) spawned: Option<(ProcessKey, Directory)>,
+    pub(crate) spawned: Vec<(ProcessKey, Directory)>,
     pub(crate) died: bool,
 }
 
@@ -253,22 +254,20 @@ impl Engine {
         let mut stirred = Stirred::default();
         let Some(one) = self.under_way.get(&id) else { return stirred };
         let (action, record) = (one.action.clone(), one.record.clone());
-        let is_repeatable = !matches!(action, Action::Start { .. });
         self.kernel.0.borrow_mut().begin(self.process, scene.mishap);
-        let maker = Maker { kernel: &self.kernel.clone(), images: scene.images, spawned: RefCell::new(None) };
+        let maker = Maker { kernel: &self.kernel.clone(), images: scene.images, spawned: RefCell::default() };
         let mut outcome = self.step(&action, record.clone(), &maker);
-        if is_repeatable && !scene.faults.is_calm() && scene.dice.happens(50) {
-            // Every one may be done twice.
+        if scene.mishap.is_repeated {
             outcome = self.step(&action, record, &maker);
         }
         let spawned = maker.spawned.take();
         stirred.died = self.kernel.0.borrow_mut().finish().died;
         let Some(one) = self.under_way.get_mut(&id) else { return stirred };
         one.outcome = Some(outcome);
-        match &spawned {
+        // Children of ours, that somebody has to ask for.
+        self.watches.extend(spawned.iter().map(|(process, _)| (*process, None)));
+        match spawned.last() {
             Some((process, _)) => {
-                // A child of ours, that somebody has to ask for.
-                self.watches.insert(*process, None);
                 one.waits_for = Some(*process);
                 stirred.due.push((START_PATIENCE_MS, Due::Impatient(*process)));
             }
@@ -371,19 +370,12 @@ impl Engine {
         stirred
     }
 
-    /// The mishap that befalls a step of this kind.
-    pub(crate) fn mishap(&self, due: &Due, dice: &mut Dice, faults: &mut Faults) -> Mishap {
-        let Due::Act(id) = due else { return Mishap::default() };
-        let Some(one) = self.under_way.get(id) else { return Mishap::default() };
-        let strikes = match one.action.subject() {
-            Subject::Container(_) => faults.strikes(Fault::StartFails, 15, dice),
-            Subject::Instance(_)
-            | Subject::Pod(_)
-            | Subject::Stray(_)
-            | Subject::Image(_)
-            | Subject::Resolution(_) => faults.is_on(Fault::StartFails) && dice.happens(10),
-        };
-        Mishap { dies_in: None, fails_in: strikes.then(|| dice.below(16)) }
+    /// What it is about to do.
+    pub(crate) fn deed(&self, due: &Due) -> Deed<'_> {
+        match due {
+            Due::Act(id) => self.under_way.get(id).map_or(Deed::Hear, |one| Deed::Step(&one.action)),
+            Due::Done(_) | Due::Impatient(_) | Due::Watched(_) => Deed::Hear,
+        }
     }
 }
 

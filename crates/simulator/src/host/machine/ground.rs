@@ -46,6 +46,10 @@ pub(crate) struct Mishap {
     pub(crate) dies_in: Option<u64>,
     /// This one fails.
     pub(crate) fails_in: Option<u64>,
+    /// The caller dies when it has made all of them.
+    pub(crate) dies_after: bool,
+    /// What may be done twice is done twice.
+    pub(crate) is_repeated: bool,
 }
 
 /// What happened that somebody has to be told of.
@@ -78,6 +82,8 @@ pub(crate) struct Ground {
     calls: u64,
     /// The caller died in the step under way.
     is_dead: bool,
+    /// Calls that failed or were the last of their process because it was to be so.
+    pub(crate) struck: u64,
     news: Vec<News>,
     /// Strangers that wait for a pid of ours to become free.
     pub(crate) strangers_waiting: u64,
@@ -104,6 +110,7 @@ impl Ground {
             mishap: Mishap::default(),
             calls: 0,
             is_dead: false,
+            struck: 0,
             news: Vec::new(),
             strangers_waiting: 0,
             strangers_signalled: 0,
@@ -130,6 +137,10 @@ impl Ground {
 
     /// The step is over. Says how many calls it made, and whether its process died in it; then that is dead now.
     pub(crate) fn finish(&mut self) -> Step {
+        if self.mishap.dies_after {
+            self.is_dead = true;
+            self.struck += 1;
+        }
         let step = Step { calls: self.calls, died: self.is_dead };
         if let Some(caller) = self.caller.take().filter(|_| step.died) {
             self.end(caller);
@@ -151,9 +162,11 @@ impl Ground {
         self.calls += 1;
         if self.mishap.dies_in == Some(call) {
             self.is_dead = true;
+            self.struck += 1;
             return if self.dice.happens(500) { Ok(Passage::Part) } else { Err(dead()) };
         }
         if self.mishap.fails_in == Some(call) {
+            self.struck += 1;
             return Err(io::Error::other("the simulated kernel refuses"));
         }
         Ok(Passage::Whole)

@@ -2,13 +2,14 @@
 //! faults; and who has to be told of it. `mod` is what the simulation asks of a machine.
 
 use super::engine::{self, Engine, Stirred};
+use super::fate::Deed;
 use super::ground::{Mishap, News};
 use super::processes::{ProcessKey, Role};
 use super::strikes::{self, Strike};
 use super::supervisor_process::{self, Beat, Outcome, SupervisorProcess};
 use super::{Event, Machine};
 use crate::agenda::Moment;
-use crate::faults::{Fault, Faults};
+use crate::faults::Faults;
 
 impl Machine {
     pub(super) fn happen(&mut self, event: Event, now: Moment, faults: &mut Faults) {
@@ -25,14 +26,15 @@ impl Machine {
                 let Some(engine) = self.engine.as_mut().filter(|engine| engine.process == process) else {
                     return;
                 };
-                let mishap = engine.mishap(&due, &mut self.dice, faults);
+                let deed = engine.deed(&due);
+                let mishap = self.fate.befalls(deed, &mut self.dice, faults);
                 let mut scene =
                     engine::Scene { now, dice: &mut self.dice, faults, images: &mut self.images, mishap };
                 let stirred = engine.hear(due, &mut scene);
                 self.stirred(stirred, now);
             }
             Event::Supervisor(process, beat) => {
-                let mishap = self.shim_mishap(faults);
+                let mishap = self.fate.befalls(Deed::Beat(beat), &mut self.dice, faults);
                 let Some(supervisor) = self.supervisors.get_mut(&process) else { return };
                 let mut scene = supervisor_process::Scene {
                     kernel: &self.kernel,
@@ -52,12 +54,6 @@ impl Machine {
                 }
             }
         }
-    }
-
-    /// Supervisors are killed between any two of their calls.
-    pub(super) fn shim_mishap(&mut self, faults: &mut Faults) -> Mishap {
-        let strikes = faults.strikes(Fault::ShimKilled, 5, &mut self.dice);
-        Mishap { dies_in: strikes.then(|| self.dice.below(8)), fails_in: None }
     }
 
     pub(super) fn moved(&mut self, process: ProcessKey, outcome: Outcome, now: Moment) {
@@ -81,7 +77,7 @@ impl Machine {
         for (after_ms, due) in stirred.due {
             self.agenda.put(now.plus_ms(after_ms), Event::Engine(engine.process, due));
         }
-        if let Some((process, directory)) = stirred.spawned {
+        for (process, directory) in stirred.spawned {
             self.supervisors.insert(process, SupervisorProcess::new(process, directory, now));
             // A process that has just been started takes its time, and sometimes all of it.
             let after_ms = if self.dice.happens(50) { self.dice.ms(100, 5_000) } else { self.dice.ms(1, 20) };
@@ -104,7 +100,7 @@ impl Machine {
                 let Some(engine) = self.engine.as_mut().filter(|engine| engine.next_due() <= now) else {
                     break;
                 };
-                let mishap = Mishap::default();
+                let mishap = self.fate.befalls(Deed::Decide, &mut self.dice, faults);
                 let mut scene =
                     engine::Scene { now, dice: &mut self.dice, faults, images: &mut self.images, mishap };
                 let stirred = engine.turn(&mut scene);
@@ -152,7 +148,7 @@ impl Machine {
         faults: &mut Faults,
     ) {
         let code = self.codes.remove(&program);
-        let mishap = self.shim_mishap(faults);
+        let mishap = self.fate.befalls(Deed::ProgramEnded, &mut self.dice, faults);
         let Some(supervisor) = self.supervisors.get_mut(&process) else { return };
         let mut scene = supervisor_process::Scene {
             kernel: &self.kernel,
@@ -179,8 +175,7 @@ impl Machine {
             }
             process
         };
-        let fails = faults.is_on(Fault::StartFails) && self.dice.happens(50);
-        let mishap = Mishap { dies_in: None, fails_in: fails.then(|| self.dice.below(30)) };
+        let mishap = self.fate.befalls(Deed::Open, &mut self.dice, faults);
         let opened = Engine::open(&self.kernel, process, &self.setting, epoch, now, mishap);
         match opened {
             Some(mut engine) => {
@@ -200,11 +195,11 @@ impl Machine {
         let Some(mut engine) = self.engine.take() else { return };
         let pending = engine.pending();
         if let Some(id) = self.dice.pick(&pending).copied() {
-            let mishap = Mishap { dies_in: Some(self.dice.below(16)), fails_in: None };
+            let mishap = Mishap { dies_in: Some(self.dice.below(16)), ..Mishap::default() };
             let mut scene =
                 engine::Scene { now, dice: &mut self.dice, faults, images: &mut self.images, mishap };
             let stirred = engine.act(id, &mut scene);
-            if let Some((process, directory)) = stirred.spawned {
+            for (process, directory) in stirred.spawned {
                 self.supervisors.insert(process, SupervisorProcess::new(process, directory, now));
                 let after_ms = self.dice.ms(1, 5_000);
                 self.agenda.put(now.plus_ms(after_ms), Event::Supervisor(process, Beat::Begin));

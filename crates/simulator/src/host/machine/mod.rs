@@ -4,6 +4,7 @@
 
 mod cables;
 mod engine;
+mod fate;
 mod files;
 mod ground;
 mod groups;
@@ -34,6 +35,7 @@ use ensemble_model::time::WallTime;
 use ensemble_model::wanted::{Epoch, Wanted};
 use ensemble_supervision::faults::{self as filter, Filter, Switched};
 use ensemble_supervision::layout::Layout;
+use fate::{Drawn, Fate};
 use ground::Ground;
 use images::Images;
 use ipnet::Ipv4Net;
@@ -84,6 +86,7 @@ pub(crate) struct Machine {
     setting: Setting,
     kernel: SimulatedKernel,
     dice: Dice,
+    fate: Box<dyn Fate>,
     agenda: Agenda<Event>,
     images: Images,
     crashing: Crashing,
@@ -119,6 +122,7 @@ impl Machine {
             node,
             kernel: SimulatedKernel(Rc::new(RefCell::new(ground))),
             dice,
+            fate: Box::new(Drawn),
             agenda,
             images: Images::default(),
             crashing: Crashing::default(),

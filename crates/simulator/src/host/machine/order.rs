@@ -37,8 +37,8 @@ pub(crate) struct Spec {
 pub(crate) struct Maker<'a> {
     pub(crate) kernel: &'a SimulatedKernel,
     pub(crate) images: &'a Images,
-    /// The supervisor that was started.
-    pub(crate) spawned: RefCell<Option<(ProcessKey, Directory)>>,
+    /// The supervisors that were started.
+    pub(crate) spawned: RefCell<Vec<(ProcessKey, Directory)>>,
 }
 
 impl Containers for Maker<'_> {
@@ -86,7 +86,7 @@ impl Containers for Maker<'_> {
         ground.pass_whole()?;
         let (caller, boot_ms) = (ground.caller()?, ground.boot_ms());
         let process = ground.processes.spawn(Role::Supervisor, Some(caller), boot_ms);
-        *self.spawned.borrow_mut() = Some((process, directory.clone()));
+        self.spawned.borrow_mut().push((process, directory.clone()));
         Ok(process)
     }
 }

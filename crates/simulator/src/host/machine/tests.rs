@@ -1,6 +1,8 @@
 //! Seeds of a single machine: an owner who wants this and that, every fault there is, then quiet. Everything wanted runs
 //! once then, nothing else is left; and at no moment anything ran twice.
 
+mod nth_failure;
+
 use super::truth::RunningProgram;
 use super::*;
 use crate::faults::{Choice, Faults};

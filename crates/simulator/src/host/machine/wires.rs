@@ -147,7 +147,12 @@ impl Net {
 
     /// Whether the rules let an address talk.
     pub(crate) fn is_ruled(&self, address: Ipv4Addr) -> bool {
-        self.rules.as_ref().is_some_and(|rules| rules.values().flatten().any(|ruled| *ruled == address))
+        self.ruled().any(|ruled| ruled == address)
+    }
+
+    /// Which addresses the rules let talk.
+    pub(crate) fn ruled(&self) -> impl Iterator<Item = Ipv4Addr> {
+        self.rules.iter().flat_map(|rules| rules.values().flatten()).copied()
     }
 
     /// What pods have.

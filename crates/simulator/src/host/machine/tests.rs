@@ -325,26 +325,3 @@ fn with_every_fault_at_once_too() {
     let came = seeds(&"all".parse().unwrap(), 0..30, HOUR_MS);
     eprintln!("{came:?}");
 }
-
-#[test]
-#[ignore = "measures"]
-fn speed() {
-    for choice in ["none", "all"] {
-        let start = std::time::Instant::now();
-        let mut owners: Vec<Owner> = (0..50).map(|seed| Owner::new(seed, &choice.parse().unwrap())).collect();
-        for owner in &mut owners {
-            owner.open();
-            for _ in 0..4 {
-                owner.add();
-            }
-            owner.tell(Coverage::Listed);
-        }
-        for minute in 0..60 {
-            for owner in &mut owners {
-                owner.advance(Moment(minute * 60_000));
-            }
-        }
-        let up: usize = owners.iter().map(|owner| owner.machine.truth().len()).sum();
-        eprintln!("{choice}: {up} pods, 3600 s in {:?}", start.elapsed());
-    }
-}

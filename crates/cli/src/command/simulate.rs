@@ -9,6 +9,7 @@ use ensemble_simulator::{
     APPLICATIONS, Choice, EDGE_NODES, Fault, Options, Report, Shrunk, Tracing, Without, run as run_seed,
     shrink,
 };
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -184,8 +185,10 @@ fn run_all(context: &Context, arguments: &Arguments, seeds: RangeInclusive<u64>)
 
 fn print_total(total: &Total, took: Duration) {
     let hours = total.simulated_ms as f64 / 3_600_000.0;
+    let per_second = total.simulated_ms as f64 / 1_000.0 / processor_time().as_secs_f64().max(0.001);
     output::line(&format!(
-        "{} seeds, {hours:.1} simulated hours in {:.1} s: {} accepted, {} refused, {} log entries, {} starts, {} events",
+        "{} seeds, {hours:.1} simulated hours in {:.1} s ({per_second:.0} simulated seconds a processor second): {} accepted, \
+         {} refused, {} log entries, {} starts, {} events",
         total.runs,
         took.as_secs_f64(),
         total.accepted,
@@ -206,6 +209,12 @@ fn print_total(total: &Total, took: Duration) {
             output::line(&format!("{broken} seeds broke an invariant: {}", seeds.join(", ")));
         }
     }
+}
+
+/// What this process has used of all processors: nearly all of it went into runs.
+fn processor_time() -> Duration {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or(0))
 }
 
 /// What broke, how to run it again, and the story of it.

@@ -27,7 +27,7 @@ mod watchers;
 pub use agenda::Moment;
 pub use faults::{Choice, Fault, Faults, Group, UnknownFault};
 pub use invariant::Exercised;
-pub use options::{APPLICATIONS, EDGE_NODES, MINUTES, NoRange, Options, Without};
+pub use options::{APPLICATIONS, CALM_S, EDGE_NODES, MINUTES, NoRange, Options, Without};
 pub use reference::optimum::Regret;
 pub use report::{Figures, Report, Violation};
 pub use shrink::{Shrunk, shrink};

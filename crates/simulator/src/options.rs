@@ -10,6 +10,9 @@ use std::str::FromStr;
 pub const MINUTES: u32 = 60;
 pub const EDGE_NODES: usize = 12;
 pub const APPLICATIONS: usize = 6;
+/// Simulated seconds of calm: the longest pause after a crash, twice, since an image may have to be waited for as long
+/// before. Machines look around once in it and never again.
+pub const CALM_S: u32 = 150;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -20,6 +23,8 @@ pub struct Options {
     /// At the most, over all accounts.
     pub applications: usize,
     pub faults: Choice,
+    /// Simulated seconds after the last fault within which the world has to be as it should be.
+    pub calm_s: u32,
     /// Deeds that do not happen: how a failing run is made shorter.
     pub without: Without,
     pub tracing: Tracing,
@@ -33,6 +38,7 @@ impl Options {
             edge_nodes: EDGE_NODES,
             applications: APPLICATIONS,
             faults: Choice::Drawn,
+            calm_s: CALM_S,
             without: Without::default(),
             tracing: Tracing::Off,
         }
@@ -51,6 +57,7 @@ impl Options {
         add(self.edge_nodes != EDGE_NODES, format!("--edge-nodes {}", self.edge_nodes));
         add(self.applications != APPLICATIONS, format!("--applications {}", self.applications));
         add(self.faults != Choice::Drawn, format!("--faults {}", self.faults));
+        add(self.calm_s != CALM_S, format!("--calm {}", self.calm_s));
         add(!self.without.0.is_empty(), format!("--without {}", self.without));
         command
     }

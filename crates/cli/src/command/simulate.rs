@@ -6,8 +6,8 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 use clap::Args;
 use ensemble_simulator::{
-    APPLICATIONS, Choice, EDGE_NODES, Fault, Options, Report, Shrunk, Tracing, Without, run as run_seed,
-    shrink,
+    APPLICATIONS, CALM_S, Choice, EDGE_NODES, Fault, Options, Report, Shrunk, Tracing, Without,
+    run as run_seed, shrink,
 };
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
@@ -61,6 +61,9 @@ pub(crate) struct Arguments {
     /// [default: drawn from the seed]
     #[arg(long, value_name = "LIST")]
     faults: Option<Choice>,
+    /// Simulated seconds after the last fault within which everything wanted must run, and nothing else
+    #[arg(long, value_name = "SECONDS", default_value_t = CALM_S)]
+    calm: u32,
     /// Deeds that are left out, as `3,5-9`: what --shrink prints
     #[arg(long, value_name = "LIST")]
     without: Option<Without>,
@@ -102,6 +105,7 @@ impl Arguments {
         options.edge_nodes = self.edge_nodes;
         options.applications = self.applications;
         options.faults = self.faults.clone().unwrap_or_default();
+        options.calm_s = self.calm;
         options.without = self.without.clone().unwrap_or_default();
         options.tracing = if self.trace { Tracing::All } else { Tracing::Off };
         options

@@ -33,10 +33,6 @@ use observer::Observer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// How long after the last fault the world has to be as it should be: the longest pause after a crash, twice, since an
-/// image may have to be waited for as long before.
-const CALM_MS: i64 = 150_000;
-
 /// So many events are more than any run has; one that gets there goes round in circles.
 const STEPS_AT_MOST: u64 = 20_000_000;
 
@@ -142,6 +138,7 @@ pub(crate) struct Simulation {
     trace: Trace,
     snapshot_every: u64,
     ends_at: Moment,
+    calm_ms: i64,
 }
 
 /// Runs one seed from beginning to end, or to the first violation.
@@ -198,6 +195,7 @@ impl Simulation {
             trace: Trace::new(options.tracing),
             snapshot_every,
             ends_at,
+            calm_ms: i64::from(options.calm_s) * 1_000,
         };
         simulation.begin();
         simulation

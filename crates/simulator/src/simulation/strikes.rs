@@ -1,7 +1,7 @@
 //! What breaks, when, and for how long: drawn from a stream of its own, whatever anybody has decided. Faults that need a
 //! certain moment are armed here and strike where that moment is; the others change the world at once.
 
-use super::{CALM_MS, Event, Simulation};
+use super::{Event, Simulation};
 use crate::agenda::Moment;
 use crate::faults::Fault;
 use crate::link::Way;
@@ -299,6 +299,6 @@ impl Simulation {
             self.with_host(host, |host, around| host.cut_off(&BTreeMap::new(), around));
             self.wake_host(host, self.now.plus_ms(1));
         }
-        self.after(CALM_MS, Event::Judge);
+        self.after(self.calm_ms, Event::Judge);
     }
 }

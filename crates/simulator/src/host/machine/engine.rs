@@ -171,7 +171,9 @@ impl Engine {
         kernel.0.borrow_mut().begin(self.process, scene.mishap);
         let host = Host { kernel: &kernel, groups: &kernel, layout: &self.layout };
         if self.look_around <= scene.now {
-            self.look_around = scene.now.plus_ms(ms(LOOK_AROUND));
+            // Once nothing breaks any more, one look finds what strangers left; the rest must come right without any.
+            self.look_around =
+                if scene.faults.is_calm() { Moment(i64::MAX) } else { scene.now.plus_ms(ms(LOOK_AROUND)) };
             if self.core.is_at_rest() {
                 let found = self.ledger.found();
                 self.core.take(host, Input::LookedAround(found));

@@ -13,8 +13,8 @@ mod solve;
 mod victims;
 
 use crate::application::Strategy;
-use crate::id::{AppId, EdgeNodeId, PlanId, VersionName};
-use crate::plan::{Plan, PlannedItem};
+use crate::id::{AppId, EdgeNodeId, InstanceId, PlanId, VersionName};
+use crate::plan::{Placement, Plan, PlannedItem};
 use crate::selector::{Level, SelectorItem};
 use crate::spec::Resources;
 use crate::state::State;
@@ -107,17 +107,21 @@ fn plan(mut items: Vec<PlannedItem>) -> Plan {
     Plan { id: digest_of(&items), items }
 }
 
-/// Eight hex digits over everything that would be done: what `IfPlan` compares (`decisions.md` §2.10). It guards
-/// against a change in between, not against an adversary.
+/// Eight hex digits over everything that would be done, in whatever order it was chosen: what `IfPlan` compares
+/// (`decisions.md` §2.10). It guards against a change in between, not against an adversary.
 fn digest_of(items: &[PlannedItem]) -> PlanId {
     let mut context = digest::Context::new(&digest::SHA256);
     for item in items {
-        for placement in &item.placements {
+        let mut placements: Vec<&Placement> = item.placements.iter().collect();
+        placements.sort_by_key(|placement| (&placement.node, &placement.isp));
+        for placement in placements {
             // Ids hold no control characters, so the fields cannot run into each other.
             let line =
                 format!("{}\n{}\n{}\n{}\n", item.index, placement.node, placement.isp, placement.count);
             context.update(line.as_bytes());
-            for victim in &placement.victims {
+            let mut victims: Vec<&InstanceId> = placement.victims.iter().collect();
+            victims.sort();
+            for victim in victims {
                 context.update(victim.as_str().as_bytes());
                 context.update(b"\n");
             }
@@ -176,6 +180,19 @@ mod tests {
                 (0, "cn-shanghai-unicom", "unicom", 1),
             ]
         );
+    }
+
+    #[test]
+    fn a_plan_has_the_same_id_in_whatever_order_its_nodes_were_chosen() {
+        let items = |turned: &[usize]| {
+            let planned = add(Level::AreaIspCode, &[item("310100", None, 5)]).expect("Shanghai is built in");
+            let PlannedItem { placements, .. } = &planned.items[0];
+            let placements = turned.iter().map(|at| placements[*at].clone()).collect();
+            vec![PlannedItem { placements, ..planned.items[0].clone() }]
+        };
+
+        assert_eq!(digest_of(&items(&[0, 1, 2, 3])), digest_of(&items(&[3, 0, 2, 1])));
+        assert_ne!(digest_of(&items(&[0, 1, 2, 3])), digest_of(&items(&[0, 1, 2, 2])));
     }
 
     #[test]

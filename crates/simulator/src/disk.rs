@@ -162,23 +162,41 @@ impl Disk {
         true
     }
 
-    /// Cuts records off the end of the log, or bytes off its last record: what an older copy put back looks like. Says
-    /// whether there was anything to cut that had been promised.
+    /// Cuts the last record off the log, or bytes off it: what an older copy put back looks like. Says whether there was
+    /// anything to cut that has to be noticed.
     pub(crate) fn cut_tail(&mut self, dice: &mut Dice) -> bool {
         let after = self.snapshots.last_key_value().map_or(0, |(sequence, _)| *sequence);
-        if self.records.range(after + 1..).next().is_none() || self.mark < self.last_sequence() {
+        let Some((&last, _)) = self.records.range(after + 1..).next_back() else { return false };
+        if dice.happens(500) {
+            self.keep_for_repair();
+            // A record that is cut short is seen to be, also where the mark is as old as the copy.
+            if dice.happens(500) {
+                self.mark = self.mark.min(last - 1);
+            }
+            if let Some(record) = self.records.get_mut(&last) {
+                let kept = dice.below((record.len() as u64).max(1)) as usize;
+                record.truncate(kept);
+            }
+            return true;
+        }
+        if self.mark < last {
             return false;
         }
         self.keep_for_repair();
-        if dice.happens(500)
-            && let Some(mut last) = self.records.last_entry()
-        {
-            let length = last.get().len() as u64;
-            let kept = dice.below(length.max(1)) as usize;
-            last.get_mut().truncate(kept);
-        } else {
-            self.records.pop_last();
-        }
+        self.records.remove(&last);
+        true
+    }
+
+    /// Puts something else in the place of the last record. Says whether there was one of which `other` made anything.
+    pub(crate) fn replace_last(&mut self, other: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> bool {
+        let after = self.snapshots.last_key_value().map_or(0, |(sequence, _)| *sequence);
+        let last = self.records.range(after + 1..).next_back();
+        let Some((sequence, record)) = last.and_then(|(sequence, record)| Some((*sequence, other(record)?)))
+        else {
+            return false;
+        };
+        self.keep_for_repair();
+        self.records.insert(sequence, record);
         true
     }
 
@@ -250,6 +268,18 @@ mod tests {
         assert_eq!(disk.kept().records.concat(), b"record 1record 2record 3record 4");
         assert!(disk.cut_tail(&mut dice));
         assert_ne!(disk.kept().records.concat(), b"record 1record 2record 3record 4");
+    }
+
+    #[test]
+    fn another_record_in_the_place_of_the_last_is_damage_too() {
+        let (mut disk, _) = disk();
+
+        assert!(!disk.replace_last(|_| None) && !disk.is_damaged());
+        assert!(disk.replace_last(|record| Some(record.to_ascii_uppercase())));
+
+        assert!(disk.is_damaged() && disk.kept().records.ends_with(&[b"RECORD 4"]));
+        disk.repair();
+        assert!(disk.kept().records.ends_with(&[b"record 4"]));
     }
 
     #[test]

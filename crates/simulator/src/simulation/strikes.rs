@@ -8,6 +8,7 @@ use crate::link::Way;
 use crate::server::Arrival;
 use ensemble_model::fleet::Fleet;
 use ensemble_model::id::EdgeNodeId;
+use ensemble_model::log::format::{self, Chain, Record};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -243,6 +244,7 @@ impl Simulation {
         }
         let is_damaged = match fault {
             Fault::BitFlip => self.disk.flip_bit(&mut self.dice),
+            _ if self.dice.happens(300) => self.disk.replace_last(of_another_log),
             _ => self.disk.cut_tail(&mut self.dice),
         };
         if is_damaged {
@@ -301,4 +303,11 @@ impl Simulation {
         }
         self.after(self.calm_ms, Event::Judge);
     }
+}
+
+/// What a record would be in a log that went another way before it.
+fn of_another_log(record: &[u8]) -> Option<Vec<u8>> {
+    let Record { entry, before, .. } = format::inspect(record, 0).ok()?;
+    let elsewhere = Chain::default();
+    (before != elsewhere).then(|| format::encode(&entry, &elsewhere).0)
 }

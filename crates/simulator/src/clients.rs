@@ -87,7 +87,7 @@ impl Client {
             let change = Change::Delete(DeleteApplication {
                 app: app.clone(),
                 timeout_s: self.timeout(),
-                if_revision: None,
+                if_revision: if self.dice.happens(300) { self.remembered(&app, state) } else { None },
             });
             return self.one(change, "DeleteApplication", wall, faults);
         }
@@ -102,13 +102,19 @@ impl Client {
             rescale.if_plan = Some(planned.plan.id.clone());
             plan = Some(planned.plan);
         } else if self.dice.happens(200) {
-            rescale.if_revision = state.account(&self.permit).application(&app).map(|app| app.revision);
+            rescale.if_revision = self.remembered(&app, state);
         }
         let mut act = self.one(Change::Rescale(rescale), "RescaleApplication", wall, faults);
         for request in &mut act.requests {
             request.plan.clone_from(&plan);
         }
         act
+    }
+
+    /// The revision that it knows of: now and then an older one.
+    fn remembered(&mut self, app: &AppId, state: &State) -> Option<u64> {
+        let revision = state.account(&self.permit).application(app)?.revision;
+        Some(revision.saturating_sub(u64::from(self.dice.happens(300))))
     }
 
     /// The same wish once more, under the same token: what a client does that was not answered.

@@ -123,11 +123,6 @@ impl Disk {
         self.full = false;
     }
 
-    pub(crate) fn last_sequence(&self) -> u64 {
-        let record = self.records.last_key_value().map_or(0, |(sequence, _)| *sequence);
-        record.max(self.snapshots.last_key_value().map_or(0, |(sequence, _)| *sequence))
-    }
-
     /// The newest snapshot and the records after it, as the server reads them.
     pub(crate) fn kept(&self) -> Kept<'_> {
         let snapshot = self.snapshots.last_key_value();
@@ -242,7 +237,7 @@ mod tests {
         assert_eq!(disk.put_snapshot(old, 4, Vec::new()), Err(Refused::Fenced));
         assert_eq!(disk.append(new, 4, b"twice"), Err(Refused::Taken));
         assert_eq!(disk.append(new, 5, b"next"), Ok(()));
-        assert_eq!(disk.last_sequence(), 5);
+        assert_eq!(disk.kept().records.last(), Some(&&b"next"[..]));
     }
 
     #[test]

@@ -14,7 +14,12 @@ pub(crate) struct Calm<'a> {
 }
 
 pub(crate) fn check(calm: &Calm<'_>, exercised: &mut Exercised) -> Result<(), Broken> {
-    check_all!(calm, exercised; everything_wanted_runs, nothing_else_runs, nothing_is_late_in_the_end)
+    check_all!(calm, exercised;
+        everything_wanted_runs,
+        nothing_else_runs,
+        everything_can_be_reached,
+        nothing_is_late_in_the_end,
+    )
 }
 
 /// Every instance that is held has all its pods up.
@@ -45,6 +50,14 @@ fn nothing_else_runs(calm: &Calm<'_>) -> Verdict {
     Ok(calm.running.len() as u64)
 }
 
+/// No node is taken for one that nobody can speak about.
+fn everything_can_be_reached(calm: &Calm<'_>) -> Verdict {
+    match calm.shadow.unreachable.iter().next() {
+        Some(node) => Err(format!("{node} is said to be out of reach, and is not")),
+        None => Ok(calm.shadow.fleet.nodes.len() as u64),
+    }
+}
+
 /// No operation runs past its deadline.
 fn nothing_is_late_in_the_end(calm: &Calm<'_>) -> Verdict {
     for (id, operation) in &calm.shadow.operations {
@@ -62,7 +75,7 @@ fn nothing_is_late_in_the_end(calm: &Calm<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::invariant::house::{
-        APP, ENDED, HELD, LEAVING, NODE, accepted, ended, fleet, house, next, planned,
+        APP, ENDED, HELD, LEAVING, LOST_NODE, NODE, accepted, ended, fleet, house, next, planned,
     };
     use ensemble_model::event::Event;
     use ensemble_model::id::{EdgeNodeId, InstanceId};
@@ -111,12 +124,16 @@ mod tests {
         late.fold(&next(&shadow, vec![accepted("OP-LATE", OperationKind::Del, &[(NODE, 1)])]));
         let mut unseen = shadow.clone();
         unseen.fold(&next(&shadow, vec![Event::NodesUnreachable { nodes: vec![EdgeNodeId::new(NODE)] }]));
+        let mut lost = shadow.clone();
+        let nodes = vec![EdgeNodeId::new(LOST_NODE)];
+        lost.fold(&next(&shadow, vec![Event::NodesUnreachable { nodes }]));
         for (shadow, running, expected) in [
             (&shadow, vec![pod(HELD, true)], None),
             (&shadow, vec![], Some("everything_wanted_runs")),
             (&shadow, vec![pod(HELD, false)], Some("everything_wanted_runs")),
             (&unseen, vec![pod(HELD, true)], Some("everything_wanted_runs")),
             (&shadow, vec![pod(HELD, true), pod("i-orphan", true)], Some("nothing_else_runs")),
+            (&lost, vec![pod(HELD, true)], Some("everything_can_be_reached")),
             (&late, vec![pod(HELD, true)], Some("nothing_is_late_in_the_end")),
         ] {
             assert_eq!(broken(shadow, &running), expected);

@@ -296,6 +296,10 @@ impl Simulation {
             format!("entry {sequence}: {}", events.join("; "))
         });
         self.figures.most_instances = self.figures.most_instances.max(self.shadow.instances.len() as u64);
+        if read.entry.epoch != epoch {
+            let detail = format!("epoch {} writes {sequence} as epoch {}", epoch.0, read.entry.epoch.0);
+            return Err(Broken { invariant: "an_entry_names_its_leader", detail });
+        }
         self.observe_entry(&before, &read)?;
         Ok(Ok(()))
     }

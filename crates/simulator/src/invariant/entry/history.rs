@@ -110,3 +110,16 @@ pub(super) fn an_operation_that_waits_for_nothing_has_ended(seen: &Seen<'_>) -> 
     }
     Ok(looked)
 }
+
+/// An application is there as long as anything of it is, what is being released included.
+pub(super) fn an_application_goes_with_its_last_instance(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    for (before, event) in seen.steps() {
+        let Event::ApplicationDeleted { app } = event else { continue };
+        looked += 1;
+        if let Some((id, _)) = before.instances.iter().find(|(_, instance)| instance.app == *app) {
+            return Err(format!("{app} goes before {id}"));
+        }
+    }
+    Ok(looked)
+}

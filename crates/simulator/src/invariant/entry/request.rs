@@ -5,7 +5,7 @@ use crate::invariant::Verdict;
 use crate::request::Outcome;
 use ensemble_model::command::Change;
 use ensemble_model::event::{Event, ReleaseCause};
-use ensemble_model::operation::{OperationKind, Subject};
+use ensemble_model::operation::{OperationKind, OperationStatus, Subject};
 use std::collections::BTreeSet;
 
 /// All that a write changes is in the entry that accepts it, so that it is there whole or not at all.
@@ -129,9 +129,16 @@ pub(super) fn one_execution_per_nonce(seen: &Seen<'_>) -> Verdict {
 /// A write that names a revision is accepted on that revision only.
 pub(super) fn a_stale_write_is_refused(seen: &Seen<'_>) -> Verdict {
     let mut looked = 0;
-    for (before, operation) in seen.accepted() {
+    let events = &seen.entry.events;
+    for (place, event) in events.iter().enumerate() {
+        let Event::OperationAccepted { operation } = event else { continue };
         let Some(request) = seen.requests.of(&operation.id) else { continue };
         let Subject::Application(app) = &operation.subject;
+        // A Delete first ends what is under way, which raises the revision that it was decided on.
+        let last = place.checked_sub(1).and_then(|last| events.get(last));
+        let has_ended =
+            matches!(last, Some(Event::OperationEnded { status: OperationStatus::Superseded, .. }));
+        let before = &seen.moments[place - usize::from(has_ended)];
         let named = match &request.command.change {
             Change::Create(_) => None,
             Change::Rescale(rescale) => rescale.if_revision,

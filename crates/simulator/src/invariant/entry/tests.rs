@@ -102,6 +102,10 @@ fn an_operation_has_one_end() {
             "an_operation_succeeds_only_when_all_is_done",
         ),
         (vec![accepted_add(2)], "an_operation_that_waits_for_nothing_has_ended"),
+        (
+            vec![Event::ApplicationDeleted { app: AppId::new(APP) }],
+            "an_application_goes_with_its_last_instance",
+        ),
     ] {
         assert_eq!(broken(events), Some(expected));
     }
@@ -223,6 +227,27 @@ fn a_revision_that_is_named_is_the_one_that_is_changed() {
         let found = broken_by(&house, next(&house, vec![accepted_add(2), as_ruled()]), request, &[]);
 
         assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn a_delete_names_the_revision_before_it_ended_what_was_under_way() {
+    let mut house = house();
+    let begun = next(&house, vec![accepted("OP-BEGUN", OperationKind::Add, &[("310100", 1)])]);
+    house.fold(&begun);
+    let current = house.apps.get(&AppId::new(APP)).unwrap().revision;
+    let everything = [(HELD, 0), (UNREADY, 0), (ELSEWHERE, 0), (LEAVING, 0), (LOST, 0)];
+    let events = vec![
+        ended("OP-BEGUN", OperationStatus::Superseded),
+        accepted(NEW, OperationKind::Delete, &[]),
+        released(NEW, ReleaseCause::Asked, &everything),
+    ];
+    for (named, expected) in [(current, None), (current + 1, Some("a_stale_write_is_refused"))] {
+        let mut request = add(2);
+        let delete = DeleteApplication { app: AppId::new(APP), timeout_s: 60, if_revision: Some(named) };
+        request.command.change = Change::Delete(delete);
+
+        assert_eq!(broken_by(&house, next(&house, events.clone()), request, &[]), expected);
     }
 }
 

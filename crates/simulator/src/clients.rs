@@ -87,7 +87,7 @@ impl Client {
             let change = Change::Delete(DeleteApplication {
                 app: app.clone(),
                 timeout_s: self.timeout(),
-                if_revision: if self.dice.happens(300) { self.remembered(&app, state) } else { None },
+                if_revision: if self.dice.happens(500) { self.remembered(&app, state) } else { None },
             });
             return self.one(change, "DeleteApplication", wall, faults);
         }

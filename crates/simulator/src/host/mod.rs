@@ -130,6 +130,14 @@ impl Host {
         }
     }
 
+    /// Instances that whoever drives it has begun to stop since this was last asked.
+    pub(crate) fn take_stopped(&mut self) -> Vec<InstanceId> {
+        match self {
+            Self::Cluster(cluster) => std::mem::take(&mut cluster.stopped),
+            Self::Machine(machine) => std::mem::take(&mut machine.stopped),
+        }
+    }
+
     /// What lies around and belongs to none of these instances, once everything has come to rest.
     pub(crate) fn leftovers(&self, wanted: &BTreeSet<InstanceId>) -> Vec<String> {
         match self {

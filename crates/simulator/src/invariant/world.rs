@@ -28,6 +28,24 @@ fn nothing_is_done_twice_or_to_strangers(wrongs: &[String]) -> Verdict {
     if wrongs.is_empty() { Ok(1) } else { Err(wrongs.join(", ")) }
 }
 
+/// `stopped` is what whoever drives a host has begun to stop.
+pub(crate) fn check_stopped(
+    stopped: &[InstanceId],
+    shadow: &Shadow,
+    exercised: &mut Exercised,
+) -> Result<(), Broken> {
+    exercised.note("what_is_held_is_not_stopped", what_is_held_is_not_stopped(stopped, shadow))
+}
+
+/// Nobody stops what the log wants to run: not in doubt, not at a start, not because a list is short.
+fn what_is_held_is_not_stopped(stopped: &[InstanceId], shadow: &Shadow) -> Verdict {
+    let held = |id: &&InstanceId| shadow.instances.get(*id).is_some_and(|found| found.released_by.is_none());
+    match stopped.iter().find(held) {
+        Some(id) => Err(format!("{id} is stopped, and is held")),
+        None => Ok(stopped.len() as u64),
+    }
+}
+
 /// `held` are the instances that are wanted, now that everything is at rest.
 pub(crate) fn check_rest(
     host: &Host,
@@ -151,6 +169,16 @@ mod tests {
         assert!(heard(2, 1, Ok(())).is_err());
         assert_eq!(heard(2, 1, Err(StaleEpoch)), Ok(1));
         assert_eq!(heard(2, 2, Ok(())), Ok(0));
+    }
+
+    #[test]
+    fn stopping_what_is_held_is_found() {
+        let house = house();
+        let stopped = |id| what_is_held_is_not_stopped(&[InstanceId::new(id)], &house);
+
+        assert!(stopped(house::HELD).is_err());
+        assert_eq!(stopped(house::LEAVING), Ok(1));
+        assert_eq!(stopped("i-unheard-of"), Ok(1));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! recovered, and what really runs. Changes nothing of the world.
 
 use super::Simulation;
-use crate::host::StaleEpoch;
+use crate::host::{Host, StaleEpoch};
 use crate::invariant::answer::{self, Answered};
 use crate::invariant::deadline::{self, Up};
 use crate::invariant::entry::{self, Seen};
@@ -233,10 +233,11 @@ impl Simulation {
 
     /// Looks at one host, or at all of them together.
     pub(super) fn observe_hosts(&mut self, host: Option<usize>) -> Result<(), Broken> {
-        let (running, hosts) = match host {
-            Some(host) => (self.runs_on(host), &self.hosts[host..=host]),
-            None => (self.everything_that_runs(), &self.hosts[..]),
-        };
+        let range = host.map_or(0..self.hosts.len(), |host| host..host + 1);
+        let stopped: Vec<_> = self.hosts[range.clone()].iter_mut().flat_map(Host::take_stopped).collect();
+        world::check_stopped(&stopped, &self.shadow, &mut self.observer.exercised)?;
+        let running = host.map_or_else(|| self.everything_that_runs(), |host| self.runs_on(host));
+        let hosts = &self.hosts[range];
         hosts.iter().try_for_each(|host| world::check_host(host, &mut self.observer.exercised))?;
         world::check(&running, &self.shadow, &mut self.observer.exercised)
     }

@@ -225,7 +225,8 @@ impl Simulation {
             self.kill(incarnation, 800);
             return Ok(());
         }
-        let takes = self.dice.ms(1, 8);
+        // Now and then somebody else uses the disk, and more comes meanwhile.
+        let takes = if self.dice.happens(50) { self.dice.ms(20, 300) } else { self.dice.ms(1, 8) };
         self.after(takes, Event::Append { incarnation, sequence, record });
         Ok(())
     }

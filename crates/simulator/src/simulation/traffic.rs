@@ -119,11 +119,12 @@ impl Simulation {
         let Some(wanted) = courier.waiting.front().cloned() else { return };
         courier.is_under_way = true;
         let Fate { arrivals, fails } = self.link.send(host, Way::ToHost, self.now, &mut self.faults);
-        let last = arrivals.iter().max().copied().unwrap_or(self.now);
+        // It is answered with the first copy: a second one may come when newer wishes have.
+        let answered = arrivals.first().copied().unwrap_or(self.now);
         for at in arrivals {
             self.agenda.put(at, Event::Carry { host, wanted: Box::new(wanted.clone()) });
         }
-        self.agenda.put(last.plus_ms(1), Event::Carried { incarnation, host, fails });
+        self.agenda.put(answered.plus_ms(1), Event::Carried { incarnation, host, fails });
     }
 
     pub(super) fn carry(&mut self, host: usize, wanted: Wanted) -> Result<(), Broken> {

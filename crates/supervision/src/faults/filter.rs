@@ -22,6 +22,10 @@ pub struct Filter {
     told: BTreeMap<CellKey, WantedCell>,
     /// What it is to be told once its node can be reached.
     withheld: BTreeMap<CellKey, (Standing, WantedCell)>,
+    /// Of the newest wish.
+    newest: Standing,
+    /// It was not told that a list is complete, and has to be once every node can be reached.
+    owes_complete: bool,
     /// Every instance the engine was told of, until it is confirmed gone.
     known: BTreeMap<InstanceId, Known>,
     /// The engine has reported everything once: so `known` is complete.
@@ -59,6 +63,8 @@ impl Filter {
             said_unreachable: BTreeSet::new(),
             told: BTreeMap::new(),
             withheld: BTreeMap::new(),
+            newest: Standing::default(),
+            owes_complete: false,
             known: BTreeMap::new(),
             whole: false,
         }
@@ -78,14 +84,17 @@ impl Filter {
     pub fn converge(&mut self, wanted: Wanted) -> Wanted {
         self.epoch = self.epoch.max(wanted.epoch);
         let standing = wanted.standing();
-        let Wanted { epoch, sequence, coverage, mut cells } = self.taken.take(wanted);
+        self.newest = self.newest.max(standing);
+        let Wanted { epoch, sequence, mut coverage, mut cells } = self.taken.take(wanted);
+        let mut emptied_in_reach = Vec::new();
         if coverage == Coverage::Complete {
             // What a complete list leaves out goes; on a node out of reach only once it is back.
             let left_out = self.told.values().filter(|cell| !self.taken.is_known(&cell.key));
-            let emptied =
+            let all_emptied =
                 left_out.map(|cell| WantedCell { run: Vec::new(), release: Vec::new(), ..cell.clone() });
-            let emptied: Vec<WantedCell> =
-                emptied.filter(|cell| self.faults.unreachable.contains(&cell.key.node)).collect();
+            let emptied: Vec<WantedCell>;
+            (emptied, emptied_in_reach) =
+                all_emptied.partition(|cell| self.faults.unreachable.contains(&cell.key.node));
             let stays =
                 |key: &CellKey| self.taken.is_known(key) || self.faults.unreachable.contains(&key.node);
             self.told.retain(|key, _| stays(key));
@@ -94,6 +103,14 @@ impl Filter {
         }
         let (out_of_reach, mut passed): (Vec<WantedCell>, Vec<WantedCell>) =
             cells.into_iter().partition(|cell| self.faults.unreachable.contains(&cell.key.node));
+        if coverage == Coverage::Complete {
+            // What the engine was never told may run where it is out of reach: taken for everything, the rest would end it.
+            self.owes_complete = out_of_reach.iter().any(|cell| !self.told.contains_key(&cell.key));
+            if self.owes_complete {
+                coverage = Coverage::Listed;
+                passed.append(&mut emptied_in_reach);
+            }
+        }
         self.withheld.extend(out_of_reach.into_iter().map(|cell| (cell.key.clone(), (standing, cell))));
         for cell in &passed {
             // What was withheld of it is older.
@@ -223,7 +240,13 @@ impl Filter {
             coverage: Coverage::Listed,
             cells,
         };
-        by_standing.into_iter().map(wanted).collect()
+        let mut due: Vec<Wanted> = by_standing.into_iter().map(wanted).collect();
+        if self.faults.unreachable.is_empty() && std::mem::take(&mut self.owes_complete) {
+            let Standing { epoch, sequence } = self.newest;
+            let cells = self.told.values().cloned().collect();
+            due.push(Wanted { epoch, sequence, coverage: Coverage::Complete, cells });
+        }
+        due
     }
 
     fn tell(&mut self, cell: &WantedCell) {

@@ -108,6 +108,26 @@ fn switch(filter: &mut Filter, faults: Faults) -> Switched {
 }
 
 #[test]
+fn an_engine_that_was_told_nothing_of_a_node_out_of_reach_ends_nothing_there() {
+    let mut filter = Filter::new(EngineName::new("here"));
+    switch(&mut filter, cut_off(&["n"]));
+    let (n, m) = (cell("n", &["i-1"], &[]), cell("m", &["i-2"], &[]));
+
+    let passed = filter.converge(wanted(Coverage::Complete, vec![n.clone(), m.clone()]));
+    let left_out = filter.converge(wanted_at(2, Coverage::Complete, vec![n.clone()]));
+    let back = switch(&mut filter, Faults::default()).wanted;
+
+    // A complete list without what is withheld would empty the node.
+    assert_eq!((passed.coverage, passed.cells), (Coverage::Listed, vec![m]));
+    assert_eq!((left_out.coverage, left_out.cells), (Coverage::Listed, vec![cell("m", &[], &[])]));
+    let coverages: Vec<Coverage> = back.iter().map(|wanted| wanted.coverage).collect();
+    assert_eq!(coverages, [Coverage::Listed, Coverage::Complete]);
+    assert_eq!(back[1].standing(), wanted_at(2, Coverage::Complete, Vec::new()).standing());
+    assert!(back[1].cells.contains(&n), "{back:?}");
+    assert!(switch(&mut filter, Faults::default()).wanted.is_empty());
+}
+
+#[test]
 fn without_faults_everything_passes_unchanged() {
     let mut filter = filter();
     let asked = wanted(Coverage::Listed, vec![cell("n", &["i-1", "i-3"], &[])]);

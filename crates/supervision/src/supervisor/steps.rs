@@ -232,8 +232,16 @@ fn supervisor_of<K: Kernel>(kernel: &K, directory: &Directory) -> Result<Option<
 /// Ends every supervisor in a directory that nobody knows, so that it can be removed.
 fn kill_supervisors(kernel: &impl Kernel, path: &Path, depth: usize) -> Result<(), Error> {
     let directory = Directory::new(path);
-    // Best effort: a lock that cannot be read names nobody, and the group's sweep ends the container.
-    if let Ok(Some(process)) = supervisor_of(kernel, &directory) {
+    // One that lives on would write how it ended into what is made here anew: not to know is no reason to go on.
+    let supervisor = match supervisor_of(kernel, &directory) {
+        Err(Error::Record(record::Error::Read { source, .. }))
+            if source.kind() == io::ErrorKind::IsADirectory =>
+        {
+            None
+        }
+        found => found?,
+    };
+    if let Some(process) = supervisor {
         kernel.signal(&process, Signal::Kill).map_err(Error::Signal)?;
     }
     if depth < STRAY_DEPTH {

@@ -28,6 +28,8 @@ pub(crate) struct Cluster {
     cut_off: BTreeMap<EdgeNodeId, Moment>,
     old_reports: Vec<Observation>,
     number: u64,
+    /// Instances of which something was asked to stop.
+    pub(super) stopped: Vec<InstanceId>,
 }
 
 /// What is known only while somebody drives.
@@ -55,6 +57,7 @@ impl Cluster {
             cut_off: BTreeMap::new(),
             old_reports: Vec::new(),
             number: 0,
+            stopped: Vec::new(),
         }
     }
 
@@ -108,6 +111,7 @@ impl Cluster {
             .collect();
         for id in unwanted {
             self.site.stop(&id, around);
+            self.stopped.push(id);
         }
         for (id, (cell, instance)) in wanted {
             if !self.cut_off.contains_key(&cell.key.node) && !self.site.has(id) {
@@ -244,7 +248,11 @@ impl Cluster {
         match &report.reach {
             Reach::Whole => driver.has_told_whole = false,
             Reach::Listed => {}
-            Reach::Unreachable(_) => driver.told_cut_off.clear(),
+            Reach::Unreachable(_) => {
+                // An earlier cut may have been heard of: what is forgotten here must still be taken back.
+                driver.told_cut_off.clear();
+                driver.has_told_whole = false;
+            }
         }
     }
 

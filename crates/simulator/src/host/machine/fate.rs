@@ -44,13 +44,14 @@ impl Fate for Drawn {
             Deed::Step(action) => {
                 let strikes = match action.subject() {
                     Subject::Container(_) => faults.strikes(Fault::StartFails, 15, dice),
-                    Subject::Instance(_)
-                    | Subject::Pod(_)
-                    | Subject::Stray(_)
-                    | Subject::Image(_)
-                    | Subject::Resolution(_) => faults.is_on(Fault::StartFails) && dice.happens(10),
+                    // Netlink is the most fickle of them.
+                    Subject::Pod(_) => faults.is_on(Fault::StartFails) && dice.happens(40),
+                    Subject::Instance(_) | Subject::Stray(_) | Subject::Image(_) | Subject::Resolution(_) => {
+                        faults.is_on(Fault::StartFails) && dice.happens(10)
+                    }
                 };
-                mishap.fails_in = strikes.then(|| dice.below(16));
+                let calls = if matches!(action.subject(), Subject::Pod(_)) { 8 } else { 16 };
+                mishap.fails_in = strikes.then(|| dice.below(calls));
                 let is_start = matches!(action, Action::Start { .. });
                 mishap.is_repeated = !is_start && !faults.is_calm() && dice.happens(50);
             }

@@ -10,11 +10,14 @@ use crate::agenda::Moment;
 use crate::dice::Dice;
 use ensemble_model::id::InstanceId;
 use ensemble_model::time::WallTime;
+use ensemble_supervision::directory::Directory;
 use ensemble_supervision::kernel::{Clocks, Signal};
+use ensemble_supervision::record::Exit;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::Path;
 
 /// A machine does not come up in no time.
 const BOOT_MS: u64 = 1_000;
@@ -91,6 +94,10 @@ pub(crate) struct Ground {
     pub(crate) strangers_signalled: u64,
     /// Programs that were started while an equal one lived: never right.
     pub(crate) doubled: Vec<Identity>,
+    /// What else was done that is never right.
+    pub(crate) misdeeds: Vec<String>,
+    /// Processes that have tried to write down how an attempt ended.
+    spoken: BTreeSet<ProcessKey>,
 }
 
 impl Ground {
@@ -115,6 +122,8 @@ impl Ground {
             strangers_waiting: 0,
             strangers_signalled: 0,
             doubled: Vec::new(),
+            misdeeds: Vec::new(),
+            spoken: BTreeSet::new(),
         }
     }
 
@@ -191,6 +200,7 @@ impl Ground {
             return;
         }
         let freed = self.processes.end(key);
+        self.spoken.remove(&key);
         self.files.release_locks_of(key.holder());
         self.groups.leave(key);
         self.net.leave(key);
@@ -241,6 +251,44 @@ impl Ground {
             self.doubled.push(identity.clone());
         }
         self.programs.insert(key, identity);
+    }
+
+    /// Somebody is about to write something: perhaps how an attempt ended.
+    pub(super) fn writes(&mut self, path: &Path) {
+        let is_word = |directory: &Path| path == Directory::new(directory).exit().with_extension("json.new");
+        if !self.is_dead && path.parent().is_some_and(is_word) {
+            self.spoken.extend(self.caller);
+        }
+    }
+
+    /// Something is written whole under its name. How an attempt ended is said by whoever holds the lock of its directory.
+    pub(super) fn has_written(&mut self, path: &Path) {
+        let Some(directory) = path.parent().map(Directory::new).filter(|of| path == of.exit()) else {
+            return;
+        };
+        let caller = self.caller.map(ProcessKey::holder);
+        // Where the lock itself was swept away, nobody can tell.
+        let is_there = self.files.read(&directory.lock()).is_ok();
+        if is_there && self.files.lock_holder(&directory.lock()).is_ok_and(|holder| holder != caller) {
+            self.misdeeds.push(format!("{} was written by one without its lock", path.display()));
+        }
+    }
+
+    /// A supervisor is about to clean up: what is left of its container is the last that tells how it ended.
+    pub(super) fn cleans_up(&mut self, container: &str) {
+        if !self.is_dead && self.caller.is_some_and(|caller| !self.spoken.contains(&caller)) {
+            self.misdeeds.push(format!("{container} was cleaned up before it was written how it ended"));
+        }
+    }
+
+    /// A program is about to begin: not in an attempt that has ended.
+    pub(super) fn begins(&mut self, directory: &Directory, attempt: u32) {
+        let exit = self.files.read(&directory.exit()).ok();
+        let exit = exit.and_then(|exit| serde_json::from_slice::<Exit>(exit).ok());
+        if exit.is_some_and(|exit| exit.attempt == attempt) {
+            let directory = directory.path().display();
+            self.misdeeds.push(format!("attempt {attempt} of {directory} began after its end"));
+        }
     }
 
     pub(crate) fn take_news(&mut self) -> Vec<News> {

@@ -129,6 +129,7 @@ impl Machine {
             }
             News::Asked(process) => {
                 if let Some(supervisor) = self.supervisors.get_mut(&process) {
+                    self.stopped.extend(supervisor.instance().cloned());
                     let outcome = supervisor.asked();
                     self.moved(process, outcome, now);
                 }

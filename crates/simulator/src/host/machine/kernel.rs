@@ -76,6 +76,7 @@ impl Kernel for SimulatedKernel {
             Durability::Synced => Reach::Synced,
             Durability::Unsynced => Reach::Cached,
         };
+        self.0.borrow_mut().writes(path);
         self.change(|ground, passage| match passage {
             Passage::Whole => ground.files.write(path, content, reach),
             Passage::Part => {
@@ -86,7 +87,11 @@ impl Kernel for SimulatedKernel {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.change(|ground, _| ground.files.rename(from, to))
+        self.change(|ground, _| {
+            ground.files.rename(from, to)?;
+            ground.has_written(to);
+            Ok(())
+        })
     }
 
     fn sync_directory(&self, path: &Path) -> Result<()> {

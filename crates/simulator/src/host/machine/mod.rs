@@ -104,6 +104,8 @@ pub(crate) struct Machine {
     cut_off_until: Option<Moment>,
     reports: Vec<Observation>,
     orphans: u64,
+    /// Instances of which something was asked to stop.
+    pub(super) stopped: Vec<InstanceId>,
 }
 
 impl Machine {
@@ -137,6 +139,7 @@ impl Machine {
             cut_off_until: None,
             reports: Vec::new(),
             orphans: 0,
+            stopped: Vec::new(),
             setting,
         }
     }

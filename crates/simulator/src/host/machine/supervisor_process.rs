@@ -10,6 +10,7 @@ use super::programs::{Crashing, Creation, Plan, WhenAsked};
 use crate::agenda::Moment;
 use crate::dice::Dice;
 use crate::faults::Faults;
+use ensemble_model::id::InstanceId;
 use ensemble_supervision::directory::Directory;
 use ensemble_supervision::kernel::Groups;
 use ensemble_supervision::record::{self, End, KillCause, Prospect};
@@ -122,6 +123,14 @@ impl SupervisorProcess {
         }
     }
 
+    /// The instance of the container that it has or makes.
+    pub(crate) fn instance(&self) -> Option<&InstanceId> {
+        match &self.stage {
+            Stage::Making { order, .. } | Stage::Running { order, .. } => Some(&order.identity.instance),
+            Stage::Asking | Stage::Ending { .. } | Stage::Over => None,
+        }
+    }
+
     /// Does what is due. Beats that come too late for its stage do nothing.
     pub(crate) fn beat(&mut self, beat: Beat, scene: &mut Scene<'_>) -> Outcome {
         let kernel = scene.kernel.clone();
@@ -189,6 +198,7 @@ impl SupervisorProcess {
                 return Outcome { next: vec![(1, Beat::Write)], ..Outcome::default() };
             }
         };
+        scene.kernel.0.borrow_mut().begins(&self.directory, order.attempt);
         scene.kernel.0.borrow_mut().run(program, identity);
         let program_ends = plan.ends.map(|ending| (program, ending.after_ms, ending.code));
         self.stage = Stage::Running { shim, order, plan, program, started_boot_ms };
@@ -323,6 +333,7 @@ struct Surroundings<'a> {
 
 impl Enclosure for Surroundings<'_> {
     fn remove_group(&self) -> io::Result<()> {
+        self.kernel.0.borrow_mut().cleans_up(&self.order.container_group);
         self.kernel.remove_container(&self.order.instance_group, &self.order.container_group)
     }
 

@@ -123,3 +123,27 @@ pub(super) fn an_application_goes_with_its_last_instance(seen: &Seen<'_>) -> Ver
     }
     Ok(looked)
 }
+
+/// Only a Delete takes the place of what is under way, and is accepted in the same breath.
+pub(super) fn what_is_superseded_gives_way_to_a_delete(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    let events = &seen.entry.events;
+    for (place, event) in events.iter().enumerate() {
+        let Event::OperationEnded { operation: id, status: OperationStatus::Superseded, .. } = event else {
+            continue;
+        };
+        looked += 1;
+        let app = seen.moments[place].operations.get(id).map(|found| &found.app);
+        let gives_way = match events.get(place + 1) {
+            Some(Event::OperationAccepted { operation }) => {
+                let Subject::Application(of) = &operation.subject;
+                operation.kind == OperationKind::Delete && app == Some(of)
+            }
+            Some(_) | None => false,
+        };
+        if !gives_way {
+            return Err(format!("{id} is superseded, and nothing takes its place"));
+        }
+    }
+    Ok(looked)
+}

@@ -53,6 +53,7 @@ pub(crate) fn check(seen: &Seen<'_>, exercised: &mut Exercised) -> Result<(), Br
         history::an_operation_succeeds_only_when_all_is_done,
         history::an_operation_that_waits_for_nothing_has_ended,
         history::an_application_goes_with_its_last_instance,
+        history::what_is_superseded_gives_way_to_a_delete,
         request::a_write_is_whole_in_its_entry,
         request::only_what_was_asked_is_accepted,
         request::a_refusal_leaves_no_event,

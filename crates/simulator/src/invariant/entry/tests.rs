@@ -106,6 +106,10 @@ fn an_operation_has_one_end() {
             vec![Event::ApplicationDeleted { app: AppId::new(APP) }],
             "an_application_goes_with_its_last_instance",
         ),
+        (
+            vec![accepted_add(2), as_ruled(), ended(NEW, OperationStatus::Superseded)],
+            "what_is_superseded_gives_way_to_a_delete",
+        ),
     ] {
         assert_eq!(broken(events), Some(expected));
     }

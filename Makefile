@@ -10,7 +10,7 @@ test: ## everything: format, lints, all tests, the official SDKs against a live 
 	@scripts/test
 chaos: ## the real server and containers under kill -9, full disks and a lying registry (SECONDS=300 KILLS= SEED=)
 	@scripts/chaos
-bench: ## measure beside runc, crun and Docker Swarm, and write docs/benchmarks.md (PART=api,memory… QUICK=1)
+bench: ## measure beside runc, crun, Docker Swarm and etcd, and write docs/benchmarks.md (PART=api,memory… QUICK=1)
 	@scripts/bench
 build: ## the release binary, target/release/ensemble
 	cargo build --release --package ensemble-cli

@@ -2,8 +2,6 @@
 //! server that answers as many bytes to the same requests and does nothing else. Then the same reads beside hostile
 //! requests. The engine is simulated: what is measured is the API, the control loop and the log.
 
-mod traffic;
-
 use crate::client::Client;
 use crate::load::{self, Outcome, Plan};
 use crate::report::{Bound, Section, Table, number};
@@ -11,11 +9,11 @@ use crate::server::{Engine, Fleet, Programs, Server};
 use crate::signing::Signer;
 use crate::site::{Group, Site};
 use crate::statistics::{median, percentile};
+use crate::traffic::{Creations, Hostile, Reads, Rescales};
 use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::time::Duration;
-use traffic::{Creations, Hostile, Reads, Rescales};
 
 const CONNECTIONS: usize = 64;
 

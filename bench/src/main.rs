@@ -5,6 +5,8 @@
 mod api;
 mod client;
 mod containers;
+mod decide;
+mod etcd;
 mod hello;
 mod http;
 mod load;
@@ -16,6 +18,7 @@ mod signing;
 mod site;
 mod start_up;
 mod statistics;
+mod traffic;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -60,6 +63,9 @@ enum Command {
     /// Run containers with a runtime of Debian's, as the plan says
     #[command(hide = true)]
     Loop { plan: PathBuf },
+    /// Measure decisions over so many edge nodes and instances
+    #[command(hide = true)]
+    Decide { nodes: usize, instances: usize },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,10 +74,12 @@ enum Part {
     Api,
     Memory,
     Start,
+    Decide,
+    Etcd,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Containers, Self::Api, Self::Memory, Self::Start];
+    const ALL: [Self; 6] = [Self::Containers, Self::Api, Self::Memory, Self::Start, Self::Decide, Self::Etcd];
 
     fn name(self) -> &'static str {
         match self {
@@ -79,6 +87,8 @@ impl Part {
             Self::Api => "api",
             Self::Memory => "memory",
             Self::Start => "start",
+            Self::Decide => "decide",
+            Self::Etcd => "etcd",
         }
     }
 }
@@ -100,16 +110,18 @@ fn main() -> Result<()> {
         Command::Sweep => site::sweep(),
         Command::Hello { answer_bytes } => hello::serve(answer_bytes),
         Command::Loop { plan } => containers::runtime_loop::serve(&plan),
+        Command::Decide { nodes, instances } => decide::probe::serve(nodes, instances),
     }
 }
 
 fn run(parts: &[Part], thoroughness: Thoroughness, programs: &Programs, document: &Path) -> Result<()> {
     let site = Site::claim()?;
-    let versions: [(&str, &[&str]); 4] = [
+    let versions: [(&str, &[&str]); 5] = [
         ("runc", &["--version"]),
         ("crun", &["--version"]),
         ("dockerd", &["--version"]),
         ("containerd", &["--version"]),
+        ("etcd", &["--version"]),
     ];
     let mut missed = 0;
     for part in parts {
@@ -150,6 +162,14 @@ fn measure(part: Part, thoroughness: Thoroughness, site: &Site, programs: &Progr
         Part::Start => {
             let (instances, runs) = if is_full { (100_000, 5) } else { (10_000, 2) };
             start_up::run(site, programs, start_up::Effort { instances, runs })
+        }
+        Part::Decide => {
+            let (nodes, instances) = if is_full { (10_000, 1_000_000) } else { (1_000, 50_000) };
+            decide::run(decide::Effort { nodes, instances })
+        }
+        Part::Etcd => {
+            let (runs, measured_s) = if is_full { (3, 5) } else { (1, 2) };
+            etcd::run(site, programs, etcd::Effort { runs, measured: Duration::from_secs(measured_s) })
         }
     }
 }

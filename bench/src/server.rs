@@ -5,7 +5,8 @@ use crate::client::Client;
 use crate::site::{Group, Site};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -37,13 +38,31 @@ pub(crate) struct Server {
 impl Server {
     /// Starts on the data directory `name`, with what an earlier one of that name left there.
     pub(crate) fn start(site: &Site, programs: &Programs, name: &str, fleet: Fleet) -> Result<Self> {
+        Self::start_under(&[], site, programs, name, fleet)
+    }
+
+    /// The same, with the words `under` before the program.
+    pub(crate) fn start_under(
+        under: &[String],
+        site: &Site,
+        programs: &Programs,
+        name: &str,
+        fleet: Fleet,
+    ) -> Result<Self> {
         let directory = site.directory(name)?;
         let group = Group::make(name)?;
         if fleet.engine == Engine::Embedded {
             fs::write(directory.join("dismantle-with"), programs.ensemble.display().to_string())?;
         }
-        let mut command = group.command(&programs.ensemble)?;
-        command.arg("serve").arg("--data-dir").arg(directory.join("data")).args(["--listen", "127.0.0.1:0"]);
+        let words: Vec<&Path> = under.iter().map(Path::new).chain([programs.ensemble.as_path()]).collect();
+        let (program, rest) = words.split_first().context("there is at least the program")?;
+        let mut command = group.command(program)?;
+        command
+            .args(rest)
+            .arg("serve")
+            .arg("--data-dir")
+            .arg(directory.join("data"))
+            .args(["--listen", "127.0.0.1:0"]);
         match fleet.text() {
             None => command.args(["--engine", fleet.engine.name()]),
             Some(text) => {
@@ -71,6 +90,15 @@ impl Server {
 
     pub(crate) fn client(&self) -> Result<Client> {
         Client::of(&self.directory.join("data"), &self.address)
+    }
+
+    /// What it counts of itself.
+    pub(crate) fn metrics(&self) -> Result<Metrics> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address)?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(Metrics(text))
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
@@ -101,6 +129,17 @@ impl Server {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+}
+
+/// A page of metrics.
+pub(crate) struct Metrics(String);
+
+impl Metrics {
+    /// Of a metric without labels.
+    pub(crate) fn value(&self, name: &str) -> Result<f64> {
+        let mut values = self.0.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(values.next().with_context(|| format!("no metric {name}"))?.trim().parse()?)
     }
 }
 
@@ -152,7 +191,8 @@ impl Fleet {
         Self { engine, generated: Some((nodes, vcpu)) }
     }
 
-    fn text(self) -> Option<String> {
+    /// The fleet file; none for the built-in fleet.
+    pub(crate) fn text(self) -> Option<String> {
         let (nodes, vcpu) = self.generated?;
         let engine = self.engine.name();
         let mut text = format!("version = 1\n[engines.here]\nkind = \"{engine}\"\n");

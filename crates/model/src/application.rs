@@ -56,6 +56,10 @@ pub struct ResourceAttribute {
     pub image_id: Option<String>,
     pub net_security_strategy: Option<Value>,
     pub init_config: Option<Value>,
+    /// How many instances on one edge node and carrier stay ready while others are released or moved: the floor is
+    /// this or what is wanted afterwards, whichever is less (`decisions.md` §9.1).
+    #[serde(default)]
+    pub min_ready: u32,
 }
 
 /// How placement spreads instances (`decisions.md` §1.4).

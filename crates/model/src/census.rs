@@ -80,6 +80,14 @@ pub fn changes(before: &State, entry: &Entry) -> Changes {
             | Event::InstancesReleasing { .. }
             | Event::InstanceGone { .. }
             | Event::ImagePinned { .. }
+            | Event::InstancesRevived { .. }
+            | Event::InstancesProtected { .. }
+            | Event::OwnInstancesCreated { .. }
+            | Event::OwnInstanceReleased { .. }
+            | Event::ApplicationModified { .. }
+            | Event::NodeDraining { .. }
+            | Event::NodeResumed { .. }
+            | Event::OperationUndoing { .. }
             | Event::NodesUnreachable { .. }
             | Event::NodesReachable { .. }
             | Event::ApplicationDeleted { .. } => {}

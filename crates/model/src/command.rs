@@ -1,8 +1,10 @@
 //! What the control loop is asked to change. A command carries everything a decision needs from outside:
 //! the permit, ids, a seed and the request's own words; times come in beside it.
 
-use crate::application::{ApplicationMeta, ResourceAttribute, Workload};
-use crate::id::{AppId, Digest, OperationId, PlanId, VersionName};
+use crate::application::{ApplicationMeta, ResourceAttribute, Strategy, Workload};
+use crate::id::{AppId, Digest, EdgeNodeId, InstanceId, OperationId, PlanId, SpecName, VersionName};
+use crate::operation::OnTimeout;
+use crate::own_instance::Tag;
 use crate::permit::Permit;
 use crate::selector::{Level, SelectorItem};
 use crate::time::WallTime;
@@ -55,6 +57,38 @@ pub enum Change {
     Create(Box<CreateApplication>),
     Rescale(RescaleApplication),
     Delete(DeleteApplication),
+    Modify(ModifyApplication),
+    Rebalance(RebalanceApplication),
+    Cancel(CancelOperation),
+    RunInstances(Box<RunInstances>),
+    ReleaseInstance(ReleaseInstance),
+    Protect(ProtectInstances),
+    Node(ChangeNode),
+}
+
+impl Change {
+    /// The API action that asks for it.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "CreateApplication",
+            Self::Rescale(_) => "RescaleApplication",
+            Self::Delete(_) => "DeleteApplication",
+            Self::Modify(_) => "ModifyApplicationAttribute",
+            Self::Rebalance(_) => "RebalanceApplication",
+            Self::Cancel(_) => "CancelOperation",
+            Self::RunInstances(_) => "RunInstances",
+            Self::ReleaseInstance(_) => "ReleaseInstance",
+            Self::Protect(protect) => match protect.protection {
+                Protection::On => "ProtectInstances",
+                Protection::Off => "UnprotectInstances",
+            },
+            Self::Node(change) => match change.change {
+                NodeChange::Drain => "DrainEdgeNode",
+                NodeChange::Resume => "ResumeEdgeNode",
+                NodeChange::Lose { .. } => "LoseEdgeNode",
+            },
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +105,7 @@ pub struct CreateApplication {
     /// May be empty: an application without resources.
     pub selector: Vec<SelectorItem>,
     pub timeout_s: u32,
+    pub on_timeout: OnTimeout,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +117,7 @@ pub struct RescaleApplication {
     /// `None` = the stable version. Ignored for a Del.
     pub to_version: Option<VersionName>,
     pub timeout_s: u32,
+    pub on_timeout: OnTimeout,
     pub partial: Partial,
     pub if_revision: Option<u64>,
     pub if_plan: Option<PlanId>,
@@ -92,6 +128,95 @@ pub struct DeleteApplication {
     pub app: AppId,
     pub timeout_s: u32,
     pub if_revision: Option<u64>,
+}
+
+/// Changes what an application keeps to (`decisions.md` §9.1).
+#[derive(Clone, Debug)]
+pub struct ModifyApplication {
+    pub app: AppId,
+    pub min_ready: u32,
+    pub if_revision: Option<u64>,
+}
+
+/// Moves instances to where the application's strategy would put them now (`decisions.md` §9.5).
+#[derive(Clone, Debug)]
+pub struct RebalanceApplication {
+    pub app: AppId,
+    pub max_moves: u32,
+    pub timeout_s: u32,
+    pub if_revision: Option<u64>,
+    pub if_plan: Option<PlanId>,
+}
+
+/// Ends a running operation before its time (`decisions.md` §9.4).
+#[derive(Clone, Debug)]
+pub struct CancelOperation {
+    pub operation: OperationId,
+    pub mode: OnTimeout,
+}
+
+/// Takes shares of edge nodes for the account, each an instance that no application manages (ens-api.md §4.7).
+#[derive(Clone, Debug)]
+pub struct RunInstances {
+    pub spec: SpecName,
+    pub level: Level,
+    /// Where; its count is how many.
+    pub item: SelectorItem,
+    pub strategy: Strategy,
+    pub names: InstanceNames,
+    pub tags: Vec<Tag>,
+    pub echoed: Value,
+}
+
+/// `InstanceName` and `UniqueSuffix`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InstanceNames {
+    /// All have this one.
+    Same(String),
+    /// `name001`, `name002`, …
+    Numbered(String),
+}
+
+#[derive(Clone, Debug)]
+pub struct ReleaseInstance {
+    pub instance: InstanceId,
+}
+
+/// Protects instances from being taken unnamed, or no longer does (`decisions.md` §9.1).
+#[derive(Clone, Debug)]
+pub struct ProtectInstances {
+    pub instances: Vec<InstanceId>,
+    pub protection: Protection,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protection {
+    On,
+    Off,
+}
+
+/// The operator's word about an edge node (`decisions.md` §9.3, §9.5); the server lets nobody else say it.
+#[derive(Clone, Debug)]
+pub struct ChangeNode {
+    pub node: EdgeNodeId,
+    pub change: NodeChange,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeChange {
+    /// Nothing new comes here, and what is here moves elsewhere.
+    Drain,
+    /// It takes instances again.
+    Resume,
+    /// What was here is gone for good; it cannot be reached.
+    Lose { replacement: Replacement, timeout_s: u32 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replacement {
+    None,
+    /// Instead of each lost instance another one, within the scope that placed it.
+    Wanted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +237,8 @@ pub enum Partial {
 pub struct Accepted {
     /// The RequestId to answer: the request's own, or the first one's when a `ClientToken` came again.
     pub operation: OperationId,
-    pub app: AppId,
+    /// `None` where no application was written.
+    pub app: Option<AppId>,
+    /// Of the application; 0 where there is none.
     pub revision: u64,
 }

@@ -3,15 +3,23 @@
 //! Precedence of refusals: token, AppId, busy, IfRevision, ToAppVersion, selector, IfPlan, shortage
 //! (`decisions.md` §3); permission and form come before, in the gateway.
 
+mod cancel_operation;
+mod change_node;
 mod create_application;
 mod delete_application;
 mod draft;
+pub(crate) mod drain;
 mod draw;
 mod ending;
 pub(crate) mod fleet;
 mod freshness;
+mod modify_application;
+mod moving;
 pub(crate) mod observe;
+mod own_instances;
 mod planning;
+mod protect_instances;
+mod rebalance_application;
 mod rescale_application;
 pub(crate) mod tick;
 
@@ -20,7 +28,7 @@ use crate::command::{Accepted, Change, ClientToken, Command, RequestFacts};
 use crate::event::{AcceptedOperation, Event};
 use crate::id::AppId;
 use crate::observation::Observation;
-use crate::operation::{AskedItem, Caller, OperationKind, SkippedItem, Subject};
+use crate::operation::{AskedItem, Caller, OnTimeout, OperationKind, OperationStatus, SkippedItem, Subject};
 use crate::permit::Permit;
 use crate::refusal::Refusal;
 use crate::state::State;
@@ -29,8 +37,10 @@ use serde_json::Value;
 use std::sync::Arc;
 
 pub(crate) use draft::Draft;
+pub use drain::{Stays, staying};
 pub use freshness::Freshness;
 pub use planning::{PlanAnswer, explained, plan, shortage};
+pub use rebalance_application::{MoveAnswer, plan_rebalance};
 pub use tick::Attendance;
 pub(crate) use tick::next_due;
 
@@ -79,6 +89,13 @@ pub(crate) fn on(draft: &mut Draft, command: &Command) -> Result<Accepted, Refus
         Change::Create(create) => create_application::on(draft, command, create),
         Change::Rescale(rescale) => rescale_application::on(draft, command, rescale),
         Change::Delete(delete) => delete_application::on(draft, command, delete),
+        Change::Modify(modify) => modify_application::on(draft, command, modify),
+        Change::Rebalance(rebalance) => rebalance_application::on(draft, command, rebalance),
+        Change::Cancel(cancel) => cancel_operation::on(draft, command, cancel),
+        Change::RunInstances(run) => own_instances::run(draft, command, run),
+        Change::ReleaseInstance(release) => own_instances::release(draft, command, release),
+        Change::Protect(protect) => protect_instances::on(draft, command, protect),
+        Change::Node(change) => change_node::on(draft, command, change),
     }
 }
 
@@ -133,9 +150,10 @@ fn check_revision(application: &Application, asked: Option<u64>) -> Result<(), R
 
 /// What a new operation is about.
 struct Asked {
-    app: AppId,
+    subject: Subject,
     kind: OperationKind,
     timeout_s: u32,
+    on_timeout: OnTimeout,
     items: Vec<AskedItem>,
     skipped: Vec<SkippedItem>,
     description: String,
@@ -143,17 +161,50 @@ struct Asked {
 
 /// Accepts: from here on the command cannot be refused.
 fn accept(draft: &mut Draft, command: &Command, asked: Asked) {
+    let operation = operation(draft.now, command, asked);
+    draft.emit(Event::OperationAccepted { operation: Box::new(operation) });
+}
+
+/// Accepts what is done in the same append: its events come between, its end is this.
+fn accept_and_end(
+    draft: &mut Draft,
+    command: &Command,
+    subject: Subject,
+    outcome: &str,
+    between: impl FnOnce(&mut Draft),
+) -> Accepted {
+    let app = subject.app().cloned();
+    let asked = Asked {
+        subject,
+        kind: OperationKind::Immediate,
+        timeout_s: 0,
+        on_timeout: OnTimeout::Keep,
+        items: Vec::new(),
+        skipped: Vec::new(),
+        description: outcome.to_owned(),
+    };
+    accept(draft, command, asked);
+    between(draft);
+    draft.emit(Event::OperationEnded {
+        operation: command.request.request_id.clone(),
+        status: OperationStatus::Succeeded,
+        outcome: outcome.to_owned(),
+        description: String::new(),
+    });
+    accepted(draft, command, app.as_ref())
+}
+
+fn operation(now: Now, command: &Command, asked: Asked) -> AcceptedOperation {
     let Command { permit, request, .. } = command;
-    let now = draft.now;
     let caller = Caller {
         principal: permit.account().to_string(),
         key_id: permit.key_id().to_owned(),
         source: request.source.clone(),
     };
-    let operation = AcceptedOperation {
+    AcceptedOperation {
         id: request.request_id.clone(),
         account: permit.account().clone(),
-        subject: Subject::Application(asked.app),
+        subject: asked.subject,
         kind: asked.kind,
         action: request.action.clone(),
         caller,
@@ -161,20 +212,20 @@ fn accept(draft: &mut Draft, command: &Command, asked: Asked) {
         client_token: request.client_token.clone(),
         nonce: request.nonce.clone(),
         timeout_s: asked.timeout_s,
+        on_timeout: asked.on_timeout,
         deadline: now.log.plus_seconds(asked.timeout_s),
         deadline_at: now.wall.plus_ms(i64::from(asked.timeout_s) * 1_000),
         items: asked.items,
         skipped: asked.skipped,
         description: asked.description,
-    };
-    draft.emit(Event::OperationAccepted { operation: Box::new(operation) });
+    }
 }
 
 /// The answer to an accepted command, read from what it made.
-fn accepted(draft: &Draft, command: &Command, app: &AppId) -> Accepted {
+fn accepted(draft: &Draft, command: &Command, app: Option<&AppId>) -> Accepted {
     let operation = command.request.request_id.clone();
     let revision = draft.state.operations.get(&operation).map_or(0, |operation| operation.revision);
-    Accepted { operation, app: app.clone(), revision }
+    Accepted { operation, app: app.cloned(), revision }
 }
 
 /// Parameters as the history keeps them: as text where they are nested too deep to be read back from the log.

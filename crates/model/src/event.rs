@@ -3,11 +3,14 @@
 //! Fields may be added with a serde default; a field that changes its meaning is a new major version of the log.
 
 use crate::application::{ApplicationMeta, ResourceAttribute, Workload};
-use crate::command::{ClientToken, Nonce};
+use crate::command::{ClientToken, Nonce, Protection};
 use crate::fleet::Fleet;
 use crate::id::{AccountId, AppId, Digest, EdgeNodeId, InstanceId, Isp, OperationId, SpecName, VersionName};
 use crate::instance::{Origin, Pod, Scope};
-use crate::operation::{AskedItem, Caller, OperationKind, OperationStatus, SkippedItem, Subject};
+use crate::operation::{
+    AskedItem, Caller, OnTimeout, OperationKind, OperationStatus, SkippedItem, Subject, Undoing,
+};
+use crate::own_instance::OwnInstance;
 use crate::spec::Resources;
 use crate::time::{LogTime, Now, WallTime};
 use crate::wanted::{CellKey, Epoch};
@@ -59,6 +62,30 @@ pub enum Event {
         cause: ReleaseCause,
         instances: Vec<ReleasedInstance>,
     },
+    /// They are not to go after all: nobody there was told (`decisions.md` §9.4).
+    InstancesRevived {
+        operation: OperationId,
+        app: AppId,
+        instances: Vec<InstanceId>,
+    },
+    /// Only named calls take them from here on, or any again.
+    InstancesProtected {
+        app: AppId,
+        instances: Vec<InstanceId>,
+        protection: Protection,
+    },
+    /// The account holds these shares of edge nodes from here on; no application manages them.
+    OwnInstancesCreated {
+        instances: Vec<OwnInstance>,
+    },
+    /// Its owner gave it up.
+    OwnInstanceReleased {
+        instance: InstanceId,
+    },
+    ApplicationModified {
+        app: AppId,
+        min_ready: u32,
+    },
     /// How an instance is, where that differs from what was known; it is known, too.
     InstanceObserved {
         instance: InstanceId,
@@ -85,6 +112,21 @@ pub enum Event {
     },
     NodesReachable {
         nodes: Vec<EdgeNodeId>,
+    },
+    /// Nothing new comes to the node, and what is there is to move.
+    NodeDraining {
+        node: EdgeNodeId,
+        operation: OperationId,
+    },
+    NodeResumed {
+        node: EdgeNodeId,
+    },
+    /// The operation goes back to what was before; it has until then.
+    OperationUndoing {
+        operation: OperationId,
+        cause: Undoing,
+        deadline: LogTime,
+        deadline_at: WallTime,
     },
     OperationEnded {
         operation: OperationId,
@@ -125,6 +167,8 @@ pub struct AcceptedOperation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<Nonce>,
     pub timeout_s: u32,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_timeout: OnTimeout,
     pub deadline: LogTime,
     pub deadline_at: WallTime,
     pub items: Vec<AskedItem>,
@@ -149,6 +193,12 @@ pub struct PlannedPlacement {
 pub struct PlannedInstance {
     pub id: InstanceId,
     pub deployment: String,
+    /// The instance of the account that it runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<InstanceId>,
+    /// The instance that makes room for it once it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<InstanceId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +217,14 @@ pub enum ReleaseCause {
     Deadline,
     /// They can never run as they are (`decisions.md` §2.4).
     Hopeless { reason: String },
+    /// They were not ready when the operation was canceled.
+    Canceled,
+    /// The operation that made them is taken back.
+    Undone,
+    /// Another instance is ready in their place.
+    Moved,
+    /// The operator declared their edge node lost.
+    NodeLost,
 }
 
 impl ReleaseCause {
@@ -176,8 +234,16 @@ impl ReleaseCause {
             Self::Asked => "released on request".into(),
             Self::Deadline => "not ready when the time was up".into(),
             Self::Hopeless { reason } => reason.clone(),
+            Self::Canceled => "not ready when the operation was canceled".into(),
+            Self::Undone => "its operation was undone".into(),
+            Self::Moved => "moved to another edge node".into(),
+            Self::NodeLost => "its edge node was declared lost".into(),
         }
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl PlannedPlacement {

@@ -2,13 +2,16 @@
 //! item met. Pure, and made only when somebody asks; decides nothing. Words are grouped and capped, so that a
 //! plan over a thousand nodes stays readable.
 
+mod named;
 mod reasons;
+mod release;
 mod shortage;
 #[cfg(test)]
 mod tests;
 
+use crate::command::Direction;
 use crate::id::{AccountId, AppId, EdgeNodeId, InstanceId, Isp, SpecName};
-use crate::placement::{PlaceRequest, ReleaseRequest, SelectorFault};
+use crate::placement::{NamedRequest, PlaceRequest, ReleaseRequest, SelectorFault};
 use crate::plan::{Plan, PlannedItem, Shortage};
 use crate::state::State;
 
@@ -22,6 +25,8 @@ const MOST_NODES_PER_REASON: usize = 10;
 pub enum Asked<'a> {
     Add(PlaceRequest<'a>),
     Del(ReleaseRequest<'a>),
+    /// Instances by their ids, to be released or hosted on.
+    Named(NamedRequest<'a>),
 }
 
 /// The names that stand in the words.
@@ -61,8 +66,14 @@ pub struct ExplainedPlacement {
     /// Instances of the application on the node and carrier, before and after this item.
     pub before: u32,
     pub after: u32,
-    /// The victims of a Del.
-    pub instances: Vec<InstanceId>,
+    /// The victims of a Del, or the hosts of an Add, as the account knows them, each with the rule that chose it.
+    pub instances: Vec<ExplainedInstance>,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedInstance {
+    pub id: InstanceId,
     pub reason: String,
 }
 
@@ -88,13 +99,14 @@ pub fn explain(
 ) -> Result<Explanation, SelectorFault> {
     let before = held(state, asked.app());
     let changed = plan.placed();
-    let after = match asked {
-        Asked::Add(_) => before.saturating_add(changed),
-        Asked::Del(_) => before.saturating_sub(changed),
+    let after = match asked.direction() {
+        Direction::Add => before.saturating_add(changed),
+        Direction::Del => before.saturating_sub(changed),
     };
     let items = match asked {
         Asked::Add(request) => reasons::of_add(state, request, names, plan)?,
-        Asked::Del(request) => reasons::of_del(state, request, names, plan)?,
+        Asked::Del(request) => release::of_del(state, request, names, plan)?,
+        Asked::Named(request) => named::of(state, request, plan),
     };
     Ok(Explanation { before, after, items })
 }
@@ -104,6 +116,15 @@ impl<'a> Asked<'a> {
         match self {
             Self::Add(request) => request.app,
             Self::Del(request) => Some(request.app),
+            Self::Named(request) => Some(request.app),
+        }
+    }
+
+    fn direction(&self) -> Direction {
+        match self {
+            Self::Add(_) => Direction::Add,
+            Self::Del(_) => Direction::Del,
+            Self::Named(request) => request.direction,
         }
     }
 }

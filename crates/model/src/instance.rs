@@ -9,7 +9,11 @@ use std::net::IpAddr;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
+    /// Never used twice. What people see is [`Self::shown_id`].
     pub id: InstanceId,
+    /// The instance of the account that it runs on, where it is hosted: that one may be hosted many times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<InstanceId>,
     pub account: AccountId,
     pub app: AppId,
     pub version: VersionName,
@@ -28,6 +32,12 @@ pub struct Instance {
     pub allocation: Allocation,
     /// Why it is being released, for people; `None` while it is held.
     pub cause: Option<String>,
+    /// It was released while its node could not be reached, and has not been in reach since: nobody there was told.
+    #[serde(default)]
+    pub untold: bool,
+    /// Taken only when it is named (`decisions.md` §9.1).
+    #[serde(default)]
+    pub protected: bool,
     /// The engine cannot say how it is.
     pub unknown: bool,
     /// Every pod was ready when the engine last reported; says nothing while `unknown`.
@@ -38,7 +48,9 @@ pub struct Instance {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
+    /// Made for the application; destroyed when released.
     Created,
+    /// An instance of the account that the application runs on; given back when released (`decisions.md` §9.2).
     Hosted,
 }
 
@@ -131,6 +143,11 @@ impl Instance {
         } else {
             InstanceStatus::Pending
         }
+    }
+
+    /// The id that an account knows it by: where it is hosted, that of the instance it runs on.
+    pub fn shown_id(&self) -> &InstanceId {
+        self.host.as_ref().unwrap_or(&self.id)
     }
 
     /// Ready now, as far as its engine can say.

@@ -15,6 +15,7 @@ pub mod instance;
 pub mod log;
 pub mod observation;
 pub mod operation;
+pub mod own_instance;
 pub mod permit;
 pub mod placement;
 pub mod plan;

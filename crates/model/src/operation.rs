@@ -29,6 +29,12 @@ pub struct Operation {
     pub accepted_at: WallTime,
     /// What was asked for, from acceptance on.
     pub timeout_s: u32,
+    /// What becomes of it at the deadline.
+    #[serde(default)]
+    pub on_timeout: OnTimeout,
+    /// It is being taken back; its targets go then, whatever they were planned for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoing: Option<Undoing>,
     /// Drives the deadline; `deadline_at` is what people see.
     pub deadline: LogTime,
     pub deadline_at: WallTime,
@@ -40,6 +46,9 @@ pub struct Operation {
     pub targets: Vector<Target>,
     /// How many targets stand where.
     pub tally: Tally,
+    /// Instances by themselves that it made.
+    #[serde(default, skip_serializing_if = "Vector::is_empty")]
+    pub made: Vector<InstanceId>,
     /// Items that did not fit and were skipped (`AllowPartial`).
     pub skipped: Vec<SkippedItem>,
     /// Bounded; the latest are kept.
@@ -48,10 +57,22 @@ pub struct Operation {
     pub outcome: Option<String>,
 }
 
-/// What an operation changes; edge nodes follow later.
+/// What an operation changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Subject {
     Application(AppId),
+    /// Instances of the account that belong to no application.
+    Account,
+    Node(EdgeNodeId),
+}
+
+impl Subject {
+    pub fn app(&self) -> Option<&AppId> {
+        match self {
+            Self::Application(app) => Some(app),
+            Self::Account | Self::Node(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,11 +81,53 @@ pub enum OperationKind {
     Add,
     Del,
     Delete,
+    /// Instances make room for others elsewhere: rebalancing, and what a drain does.
+    Move,
+    /// Done in the append that accepts it; only its history stays. Keeps no application busy.
+    Immediate,
 }
 
 impl OperationKind {
     /// In the order of their declaration.
-    pub const ALL: [Self; 4] = [Self::Create, Self::Add, Self::Del, Self::Delete];
+    pub const ALL: [Self; 6] =
+        [Self::Create, Self::Add, Self::Del, Self::Delete, Self::Move, Self::Immediate];
+}
+
+/// What becomes of an operation that is not done in time, or is canceled (`decisions.md` §9.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnTimeout {
+    /// What is ready stays, what goes goes.
+    #[default]
+    Keep,
+    /// Back to what was before.
+    Undo,
+}
+
+impl OnTimeout {
+    /// As the API says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Undo => "undo",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Undoing {
+    /// Somebody canceled it.
+    Canceled,
+    /// Its time was up.
+    TimedOut,
+}
+
+/// What a target is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is to become ready.
+    Comes,
+    /// It is to go.
+    Goes,
 }
 
 /// Who called, with which key and from where.
@@ -85,21 +148,12 @@ pub enum OperationStatus {
     Superseded,
 }
 
-impl OperationKind {
-    /// Whether it waits for instances to become ready; else for them to go.
-    pub fn adds(self) -> bool {
-        match self {
-            Self::Create | Self::Add => true,
-            Self::Del | Self::Delete => false,
-        }
-    }
-}
-
 impl Tally {
     /// The counter of one state.
     pub(crate) fn of(&mut self, state: TargetState) -> &mut u32 {
         match state {
             TargetState::Waiting => &mut self.waiting,
+            TargetState::OutOfReach => &mut self.out_of_reach,
             TargetState::Done => &mut self.done,
             TargetState::GivenUp => &mut self.given_up,
         }
@@ -126,12 +180,17 @@ pub struct Target {
     /// Index of the selector item it serves.
     pub item: usize,
     pub state: TargetState,
+    /// Of a Move: the instance that this one makes room for, once that one is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<InstanceId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TargetState {
     /// Planned, not ready (Add) or not yet gone (Del).
     Waiting,
+    /// Its node cannot be reached: an operation does not wait for that (`decisions.md` §9.3).
+    OutOfReach,
     /// Ready (Add) or confirmed gone (Del).
     Done,
     /// Given up: failed for good, or not done by the deadline.
@@ -142,6 +201,8 @@ pub enum TargetState {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     pub waiting: u32,
+    #[serde(default)]
+    pub out_of_reach: u32,
     pub done: u32,
     pub given_up: u32,
 }
@@ -154,6 +215,9 @@ pub struct AskedItem {
     pub region_code: Option<String>,
     pub isp: Option<Isp>,
     pub wanted: u32,
+    /// It named instances.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_name: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,13 +234,37 @@ pub struct Step {
 }
 
 impl Operation {
+    /// How many instances it is about; a moved one counts once.
     pub fn wanted(&self) -> usize {
-        self.targets.len()
+        match self.kind {
+            OperationKind::Move => self.goers().count(),
+            _ => self.targets.len(),
+        }
     }
 
-    /// For a Del or Delete: the instances confirmed gone (`decisions.md` §5).
+    /// For a Del, a Delete or a Move: the instances confirmed gone (`decisions.md` §5).
     pub fn done(&self) -> usize {
-        self.tally.done as usize
+        match self.kind {
+            OperationKind::Move => self.goers().filter(|target| target.state == TargetState::Done).count(),
+            _ => self.tally.done as usize,
+        }
+    }
+
+    fn goers(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter().filter(|target| self.role(target) == Role::Goes)
+    }
+
+    pub fn role(&self, target: &Target) -> Role {
+        match self.kind {
+            OperationKind::Create | OperationKind::Add if self.undoing.is_none() => Role::Comes,
+            OperationKind::Move if target.replaced_by.is_none() => Role::Comes,
+            OperationKind::Create
+            | OperationKind::Add
+            | OperationKind::Del
+            | OperationKind::Delete
+            | OperationKind::Move
+            | OperationKind::Immediate => Role::Goes,
+        }
     }
 
     pub fn is_running(&self) -> bool {

@@ -3,11 +3,16 @@
 //! words but faults of the selector (`explain` does). The properties it keeps are in `placement/README.md`.
 
 pub(crate) mod alternatives;
+mod excluded;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod floor;
+mod moves;
+pub(crate) mod named;
 pub(crate) mod problem;
 #[cfg(test)]
 mod properties;
+mod remedies;
 pub(crate) mod scope;
 mod solve;
 mod victims;
@@ -19,13 +24,15 @@ use crate::selector::{Level, SelectorItem};
 use crate::spec::Resources;
 use crate::state::State;
 use ring::digest;
-use std::collections::BTreeMap;
 
 pub(crate) use scope::CARRIERS;
 use scope::{Chains, ScopedItem, resolve};
 
-/// Edge nodes that take nothing at the moment, with the reason in words: ``its engine `here` is down``.
-pub type Excluded = BTreeMap<EdgeNodeId, String>;
+pub(crate) use excluded::now as excluded_now;
+pub use excluded::{Excluded, Exclusion};
+pub(crate) use floor::Floor;
+pub use moves::{MoveRequest, Purpose, plan_moves};
+pub use named::NamedRequest;
 
 /// What an Add asks of placement.
 #[derive(Clone, Copy, Debug)]
@@ -62,12 +69,12 @@ pub struct SelectorFault {
     pub text: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultKind {
     /// Wrong in itself: an unknown node, district or carrier, or one of the wrong level. `InvalidParameter`.
     Content,
-    /// An edge node named by its id takes nothing at the moment. `CallInterface`.
-    Excluded,
+    /// This edge node, named by its id or by an instance on it, cannot be reached. `CallInterface`.
+    OutOfReach(EdgeNodeId),
 }
 
 /// Plans where the instances of `request` go (`decisions.md` §1.3 to §1.7). An item for which there is no room
@@ -101,6 +108,14 @@ pub fn pick_victims(state: &State, request: &ReleaseRequest<'_>) -> Result<Plan,
     Ok(plan(victims::pick(state, &chains, request, &items)?))
 }
 
+/// Plans to release exactly the instances that are named, or to host the application on them.
+///
+/// # Errors
+/// [`SelectorFault`] for the first item, by index, that names what is not there to be taken.
+pub fn plan_named(state: &State, request: &NamedRequest<'_>) -> Result<Plan, SelectorFault> {
+    Ok(plan(named::plan(state, request)?))
+}
+
 /// Puts items that were planned narrowest first back into the selector's order.
 fn plan(mut items: Vec<PlannedItem>) -> Plan {
     items.sort_by_key(|item| item.index);
@@ -119,14 +134,18 @@ fn digest_of(items: &[PlannedItem]) -> PlanId {
             let line =
                 format!("{}\n{}\n{}\n{}\n", item.index, placement.node, placement.isp, placement.count);
             context.update(line.as_bytes());
-            let mut victims: Vec<&InstanceId> = placement.victims.iter().collect();
-            victims.sort();
-            for victim in victims {
-                context.update(victim.as_str().as_bytes());
+            let mut named: Vec<&InstanceId> = placement.instances.iter().collect();
+            named.sort();
+            for instance in named {
+                context.update(instance.as_str().as_bytes());
                 context.update(b"\n");
             }
         }
     }
+    short(context)
+}
+
+fn short(context: digest::Context) -> PlanId {
     let digest = context.finish();
     PlanId::new(digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>())
 }

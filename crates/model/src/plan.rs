@@ -1,7 +1,7 @@
 //! The pure answer to "where would this go, and why": compact, in the order of the selector's items.
 //! Words for people are made by `explain`, only when somebody asks.
 
-use crate::id::{EdgeNodeId, InstanceId, Isp, PlanId};
+use crate::id::{EdgeNodeId, InstanceId, Isp, PlanId, SpecName};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,17 +30,35 @@ pub struct Placement {
     pub count: u32,
     /// Instances of this application on the node and carrier before this item.
     pub before: u32,
-    /// The victims of a Del; empty for an Add.
-    pub victims: Vec<InstanceId>,
+    /// The victims of a Del, in the order they are taken, or the instances that an Add hosts; empty for an Add that makes new
+    /// ones.
+    pub instances: Vec<InstanceId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shortage {
-    /// How many of `wanted` there is no room for (Add), or that do not exist (Del).
+    /// How many of `wanted` there is no room for (Add), or that do not exist or must stay (Del).
     pub missing: u32,
     /// Add: where else the whole item would fit. Del: where else the application has instances. Best first; at
     /// most 8.
     pub alternatives: Vec<Alternative>,
+    /// What would make it fit where it was asked for; the smallest change of each kind.
+    pub remedies: Vec<Remedy>,
+}
+
+/// A change after which the item would fit as it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Remedy {
+    /// The drain of these nodes ends; they would hold so many more.
+    DrainEnds { nodes: Vec<EdgeNodeId>, room: u32 },
+    /// These nodes can be reached again.
+    BackInReach { nodes: Vec<EdgeNodeId>, room: u32 },
+    /// Instances of this spec are smaller; so many fit.
+    SmallerSpec { spec: SpecName, room: u32 },
+    /// These are no longer protected, or named.
+    Unprotect { instances: Vec<InstanceId> },
+    /// The application's `minReady` is less: it keeps so many.
+    LowerMinReady { keeps: u32 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,4 +84,25 @@ impl Plan {
     pub fn placed(&self) -> u32 {
         self.items.iter().map(PlannedItem::placed).sum()
     }
+}
+
+/// One instance that is to make room for another elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedMove {
+    pub instance: InstanceId,
+    pub node: EdgeNodeId,
+    pub isp: Isp,
+    pub to_node: EdgeNodeId,
+    pub to_isp: Isp,
+}
+
+/// What a RebalanceApplication would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovePlan {
+    /// A digest of the moves.
+    pub id: PlanId,
+    /// In the order in which they were chosen.
+    pub moves: Vec<PlannedMove>,
+    /// What could be moved but for this.
+    pub kept: Vec<(InstanceId, EdgeNodeId, String)>,
 }

@@ -2,8 +2,10 @@
 //! documented code (`decisions.md` §3); nothing here knows codes.
 //! Another account's application and none at all are the same refusal, to the letter.
 
-use crate::id::{AppId, EdgeNodeId, OperationId, VersionName};
-use crate::plan::{Plan, PlannedItem};
+use crate::id::{AppId, EdgeNodeId, InstanceId, OperationId, SpecName, VersionName};
+use crate::plan::{MovePlan, Plan, PlannedItem};
+use crate::spec;
+use crate::suggestion::clause;
 use crate::time::WallTime;
 
 /// How many names or items one sentence lists.
@@ -15,6 +17,40 @@ const LISTED: usize = 5;
 pub enum Refusal {
     #[error("there is no application `{app}` in this account; `ListApplications` shows those there are")]
     UnknownApplication { app: AppId },
+
+    #[error("there is no operation `{operation}` in this account; `ListOperations` shows those there are")]
+    UnknownOperation { operation: OperationId },
+
+    #[error(
+        "there is no instance `{instance}` in this account; `DescribeInstances` and `DescribeApplication` show those there are"
+    )]
+    UnknownInstance { instance: InstanceId },
+
+    /// `reason` begins with a verb: ``is hosted by `hello`: ...``.
+    #[error("instance `{instance}` {reason}")]
+    InstanceInTheWay { instance: InstanceId, reason: String },
+
+    #[error("unknown instance type `{spec}`{}; `DescribeInstanceTypes` lists them", clause(spec.as_str(), spec::names()))]
+    UnknownSpec { spec: SpecName },
+
+    #[error("operation `{operation}` {reason}")]
+    NotCancelable { operation: OperationId, reason: String },
+
+    #[error("unknown edge node `{node}`{suggestion}")]
+    UnknownNode { node: EdgeNodeId, suggestion: String },
+
+    #[error("edge node `{node}` {reason}")]
+    NodeInTheWay { node: EdgeNodeId, reason: String },
+
+    #[error(
+        "the plan is `{}` by now: what would move changed since it was made; look at the new one and send its PlanId",
+        plan.id
+    )]
+    MovesChanged { plan: Box<MovePlan> },
+
+    /// A Rebalance for which there is nothing to move.
+    #[error("application `{app}` is as balanced as it can be: {reason}")]
+    NothingToMove { app: AppId, reason: String },
 
     #[error(
         "application `{app}` is busy: {action} `{operation}` is under way and ends by {deadline}; wait for it, or \
@@ -177,7 +213,7 @@ mod tests {
     fn a_shortage_says_how_many_fit_and_where_else() {
         let alternatives =
             vec![Alternative { region_code: "310100".into(), isp: Some(Isp::new("cmcc")), room: 7 }];
-        let shortage = Some(Shortage { missing: 2, alternatives });
+        let shortage = Some(Shortage { missing: 2, alternatives, remedies: Vec::new() });
         let item = PlannedItem { index: 1, wanted: 6, placements: Vec::new(), shortage };
         let plan = Box::new(Plan { id: PlanId::new("p"), items: vec![item] });
 

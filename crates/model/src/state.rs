@@ -4,6 +4,7 @@
 
 mod apply;
 mod cells;
+mod draining;
 pub(crate) mod image;
 mod ledger;
 mod memory;
@@ -13,15 +14,17 @@ use crate::fleet::{EdgeNode, Fleet};
 use crate::id::{AccountId, AppId, Digest, EdgeNodeId, EngineName, InstanceId, OperationId};
 use crate::instance::Instance;
 use crate::operation::Operation;
+use crate::own_instance::OwnInstance;
 use crate::permit::Permit;
 use crate::spec::Resources;
-use crate::time::{LogTime, Now};
+use crate::time::{LogTime, Now, WallTime};
 use crate::wanted::{CellKey, Epoch};
 use imbl::{OrdMap, OrdSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) use apply::cell_of;
+pub use draining::Draining;
 pub use memory::{Gone, TokenAnswer};
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +48,9 @@ pub struct State {
     pub(crate) apps_by_name: OrdMap<(AccountId, String, String), AppId>,
     pub(crate) instances_by_app: OrdSet<(AppId, InstanceId)>,
     pub(crate) instances_by_node: OrdSet<(EdgeNodeId, InstanceId)>,
+    /// Instances by themselves, whether or not an application runs on them.
+    pub(crate) owned: OrdMap<InstanceId, Arc<OwnInstance>>,
+    pub(crate) owned_by_account: OrdSet<(AccountId, InstanceId)>,
     pub(crate) cells: OrdMap<CellKey, OrdSet<InstanceId>>,
     pub(crate) deployments: OrdSet<String>,
     pub(crate) operations_by_account: OrdMap<(AccountId, u64), OperationId>,
@@ -53,8 +59,10 @@ pub struct State {
     pub(crate) deadlines: OrdSet<(LogTime, OperationId)>,
     /// Which running operation waits for an instance, and where in its list of targets.
     pub(crate) targets: OrdMap<InstanceId, (OperationId, usize)>,
-    /// Nodes whose engine cannot say how they are.
-    pub(crate) unreachable: OrdSet<EdgeNodeId>,
+    /// Nodes whose engine cannot say how they are, and since when.
+    pub(crate) unreachable: OrdMap<EdgeNodeId, WallTime>,
+    /// Nodes that are to be emptied.
+    pub(crate) draining: OrdMap<EdgeNodeId, Draining>,
     /// What instances, also those being released, take of each node.
     pub(crate) used: OrdMap<EdgeNodeId, Resources>,
     pub(crate) memory: memory::Memory,
@@ -78,12 +86,27 @@ impl State {
 
     /// Whether the node's engine could say how it is when it last reported.
     pub fn is_reachable(&self, node: &EdgeNodeId) -> bool {
-        !self.unreachable.contains(node)
+        !self.unreachable.contains_key(node)
     }
 
     /// Nodes whose engine cannot say how they are.
     pub fn unreachable(&self) -> impl Iterator<Item = &EdgeNodeId> {
-        self.unreachable.iter()
+        self.unreachable.keys()
+    }
+
+    /// Since when the node's engine cannot say how it is.
+    pub fn unreachable_since(&self, node: &EdgeNodeId) -> Option<WallTime> {
+        self.unreachable.get(node).copied()
+    }
+
+    /// Nodes that are to be emptied.
+    pub fn draining(&self) -> impl Iterator<Item = (&EdgeNodeId, &Draining)> {
+        self.draining.iter()
+    }
+
+    /// The drain of one node.
+    pub fn drain_of(&self, node: &EdgeNodeId) -> Option<&Draining> {
+        self.draining.get(node)
     }
 
     /// Sequence of the last log entry applied; 0 = none.
@@ -118,7 +141,7 @@ impl State {
 
     /// Whether the instance is anybody's, be it on its way out. For the operator, who sees all accounts.
     pub fn knows_instance(&self, id: &InstanceId) -> bool {
-        self.instances.contains_key(id)
+        self.instances.contains_key(id) || self.owned.contains_key(id)
     }
 
     /// Every image that a version of any application is pinned to: as written, and its digest.
@@ -216,13 +239,32 @@ impl<'a> AccountView<'a> {
         self.state.instances_of(&application.id).collect()
     }
 
+    /// An instance of an application, by the id that the account knows it by.
     pub fn instance(&self, id: &InstanceId) -> Option<&'a Arc<Instance>> {
-        self.state.instances.get(id).filter(|instance| instance.account == *self.account)
+        let hosted = self.own_instance(id).and_then(|own| own.runs.as_ref());
+        self.state.instances.get(hosted.unwrap_or(id)).filter(|found| found.account == *self.account)
     }
 
     /// An instance that is gone, for 24 hours: what it was and why it went.
     pub fn gone(&self, id: &InstanceId) -> Option<&'a Arc<Gone>> {
-        self.state.memory.gone.get(id).filter(|gone| gone.instance.account == *self.account)
+        let hosted = self.own_instance(id).and_then(|own| own.runs.as_ref());
+        self.state.memory.gone.get(hosted.unwrap_or(id)).filter(|gone| gone.instance.account == *self.account)
+    }
+
+    /// An instance of the account that exists by itself, whether or not an application runs on it.
+    pub fn own_instance(&self, id: &InstanceId) -> Option<&'a Arc<OwnInstance>> {
+        self.state.owned.get(id).filter(|own| own.account == *self.account)
+    }
+
+    /// All of them, in the order of their ids.
+    pub fn own_instances(&self) -> impl Iterator<Item = &'a Arc<OwnInstance>> + 'a {
+        let (account, state) = (self.account, self.state);
+        let first = (account.clone(), InstanceId::default());
+        state
+            .owned_by_account
+            .range(first..)
+            .take_while(move |(owner, _)| owner == account)
+            .filter_map(|(_, id)| state.owned.get(id))
     }
 
     pub fn operation(&self, id: &OperationId) -> Option<&'a Arc<Operation>> {

@@ -307,6 +307,10 @@ impl ControlLoop {
         if self.in_flight.is_some() || self.draft.events().is_empty() {
             return;
         }
+        if self.settings.mode == Mode::Deciding {
+            // Whatever was decided may have made room, or an application idle.
+            decide::drain::pursue(&mut self.draft);
+        }
         let (events, dirty) = self.draft.take();
         let sequence = self.draft.state.sequence() + 1;
         let entry = Arc::new(Entry { sequence, now: self.draft.now, epoch: self.settings.epoch, events });

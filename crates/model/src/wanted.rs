@@ -83,6 +83,9 @@ pub struct WantedInstance {
     pub id: InstanceId,
     /// Eight lower-case letters, part of every device name.
     pub deployment: String,
+    /// What its containers are told it is called, where that is not its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<InstanceId>,
 }
 
 impl Wanted {

@@ -255,7 +255,7 @@ impl Client {
     fn item(&mut self, fleet: &Fleet, level: Level, most: u64) -> SelectorItem {
         let count = self.dice.between(1, most) as u32;
         let Some(node) = self.dice.pick(&fleet.nodes) else {
-            return SelectorItem { region_code: None, isp: None, count };
+            return SelectorItem { region_code: None, isp: None, count, instances: Vec::new() };
         };
         let isp = if self.dice.happens(500) { self.dice.pick(&node.isps).cloned() } else { None };
         let mut codes = vec![node.id.to_string()];
@@ -266,7 +266,7 @@ impl Client {
                 district = fleet.districts.get(&code).and_then(|district| district.father.clone());
             }
         }
-        SelectorItem { region_code: self.dice.pick(&codes).cloned(), isp, count }
+        SelectorItem { region_code: self.dice.pick(&codes).cloned(), isp, count, instances: Vec::new() }
     }
 
     /// Asks for what no node can meet.

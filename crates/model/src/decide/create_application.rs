@@ -7,7 +7,7 @@ use super::rescale_application::plan_instances;
 use super::{Asked, LEVELS_AT_MOST, accept, accepted, ending, nests_deeper};
 use crate::command::{Accepted, Command, CreateApplication};
 use crate::event::{Event, NewApplication};
-use crate::operation::OperationKind;
+use crate::operation::{OperationKind, Subject};
 use crate::refusal::Refusal;
 
 pub(super) fn on(
@@ -36,16 +36,17 @@ pub(super) fn on(
         }
     };
     let asked = Asked {
-        app: app.clone(),
+        subject: Subject::Application(app.clone()),
         kind: OperationKind::Create,
         timeout_s: create.timeout_s,
+        on_timeout: create.on_timeout,
         items: asked(&plan, &create.selector),
         skipped: Vec::new(),
         description,
     };
     accept(draft, command, asked);
     plan_instances(draft, command, app, (&create.version, &create.selector), &plan);
-    let accepted = accepted(draft, command, app);
+    let accepted = accepted(draft, command, Some(app));
     ending::settle(draft, &accepted.operation);
     Ok(accepted)
 }

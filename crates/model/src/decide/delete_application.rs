@@ -5,7 +5,7 @@ use super::draft::Draft;
 use super::{Asked, accept, accepted, check_revision, ending, owned};
 use crate::command::{Accepted, Command, DeleteApplication};
 use crate::event::{Event, ReleaseCause, ReleasedInstance};
-use crate::operation::OperationKind;
+use crate::operation::{OnTimeout, OperationKind, Subject};
 use crate::refusal::Refusal;
 
 pub(super) fn on(
@@ -25,9 +25,10 @@ pub(super) fn on(
         .map(|instance| ReleasedInstance { id: instance.id.clone(), item: 0 })
         .collect();
     let asked = Asked {
-        app: app.clone(),
+        subject: Subject::Application(app.clone()),
         kind: OperationKind::Delete,
         timeout_s: delete.timeout_s,
+        on_timeout: OnTimeout::Keep,
         items: Vec::new(),
         skipped: Vec::new(),
         description: format!("delete application with {}", ending::instances(instances.len() as u32)),
@@ -43,7 +44,7 @@ pub(super) fn on(
             instances,
         });
     }
-    let accepted = accepted(draft, command, &app);
+    let accepted = accepted(draft, command, Some(&app));
     ending::settle(draft, &operation);
     Ok(accepted)
 }

@@ -55,12 +55,25 @@ impl Draft {
                 let cell = self.state.instances.get(instance).map(|instance| cell_of(instance));
                 self.dirty.extend(cell);
             }
+            Event::InstancesRevived { instances, .. } => {
+                for instance in instances {
+                    let cell = self.state.instances.get(instance).map(|instance| cell_of(instance));
+                    self.dirty.extend(cell);
+                }
+            }
             // Every cell of the version runs its images.
             Event::ImagePinned { app, version, .. } => self.dirty.extend(self.state.cells_of(app, version)),
             Event::FleetInstalled { .. }
             | Event::ApplicationCreated { .. }
             | Event::OperationAccepted { .. }
             | Event::InstanceObserved { .. }
+            | Event::InstancesProtected { .. }
+            | Event::OwnInstancesCreated { .. }
+            | Event::OwnInstanceReleased { .. }
+            | Event::ApplicationModified { .. }
+            | Event::NodeDraining { .. }
+            | Event::NodeResumed { .. }
+            | Event::OperationUndoing { .. }
             | Event::NodesUnreachable { .. }
             | Event::NodesReachable { .. }
             | Event::OperationEnded { .. }

@@ -2,7 +2,7 @@
 //! same ones. What is taken is drawn again. Not for secrets.
 
 use crate::event::PlannedInstance;
-use crate::id::InstanceId;
+use crate::id::{InstanceId, OperationId};
 use crate::state::State;
 use std::collections::BTreeSet;
 
@@ -23,14 +23,25 @@ impl<'a> Draw<'a> {
     }
 
     pub(crate) fn instances(&mut self, count: u32) -> Vec<PlannedInstance> {
-        (0..count).map(|_| PlannedInstance { id: self.id(), deployment: self.deployment() }).collect()
+        (0..count).map(|_| self.instance(None)).collect()
     }
 
-    fn id(&mut self) -> InstanceId {
+    /// One that runs on an instance of the account, or takes the place of another.
+    pub(crate) fn hosted(&mut self, host: &InstanceId) -> PlannedInstance {
+        PlannedInstance { host: Some(host.clone()), ..self.instance(None) }
+    }
+
+    /// `replaces` is the instance that makes room for it.
+    pub(crate) fn instance(&mut self, replaces: Option<&InstanceId>) -> PlannedInstance {
+        let (id, deployment) = (self.id(), self.deployment());
+        PlannedInstance { id, deployment, host: None, replaces: replaces.cloned() }
+    }
+
+    pub(crate) fn id(&mut self) -> InstanceId {
         // 36^25 ids: a second round is already unlikely, so the loop ends.
         loop {
             let id = InstanceId::new(format!("i-{}", self.text(ID_ALPHABET, ID_LENGTH)));
-            let taken = self.state.instances.contains_key(&id) || self.state.memory.gone.contains_key(&id);
+            let taken = self.state.knows_instance(&id) || self.state.memory.gone.contains_key(&id);
             if !taken && self.ids.insert(id.clone()) {
                 return id;
             }
@@ -45,6 +56,20 @@ impl<'a> Draw<'a> {
                 return deployment;
             }
         }
+    }
+
+    /// An upper-case UUID of version 4, as RequestIds are, for what nobody called by itself.
+    pub(crate) fn operation(&mut self) -> OperationId {
+        let (high, low) = (self.random.next(), self.random.next());
+        let (high, low) = (high & !0xf000 | 0x4000, low & !(0b11 << 62) | 0b10 << 62);
+        OperationId::new(format!(
+            "{:08X}-{:04X}-{:04X}-{:04X}-{:012X}",
+            high >> 32,
+            high >> 16 & 0xffff,
+            high & 0xffff,
+            low >> 48,
+            low & 0xffff_ffff_ffff
+        ))
     }
 
     fn text(&mut self, alphabet: &[u8], length: usize) -> String {
@@ -80,7 +105,7 @@ mod tests {
 
         let drawn = Draw::new(&state, 7).instances(100);
 
-        for PlannedInstance { id, deployment } in &drawn {
+        for PlannedInstance { id, deployment, .. } in &drawn {
             let rest = id.as_str().strip_prefix("i-").unwrap();
             assert_eq!(rest.len(), ID_LENGTH);
             assert!(rest.bytes().all(|byte| ID_ALPHABET.contains(&byte)), "{id}");

@@ -1,18 +1,23 @@
-//! When and how operations end, and the sentences that say so (`decisions.md` §2.3, §2.5).
+//! When and how operations end, and the sentences that say so (`decisions.md` §2.3, §2.5, §9.3, §9.4).
 
 use super::draft::Draft;
+use super::moving;
 use crate::application::Phase;
 use crate::event::Event;
-use crate::id::{AppId, OperationId};
-use crate::operation::{Operation, OperationKind, OperationStatus, Subject, TargetState};
+use crate::id::{AppId, EdgeNodeId, OperationId};
+use crate::operation::{Operation, OperationKind, OperationStatus, TargetState, Undoing};
+use crate::refusal::{listed, utc};
+use crate::state::State;
 use std::collections::BTreeMap;
 
 /// How many selector items one description lists.
 const ITEMS_LISTED: usize = 20;
 
 /// Ends `operation` if nothing of it is left to wait for. An operation that adds is done once every instance is
-/// ready at the same moment, one that releases once every victim is confirmed gone.
+/// ready at the same moment, one that releases once every victim is confirmed gone. What cannot be reached is not waited
+/// for: then it has failed.
 pub(super) fn settle(draft: &mut Draft, operation: &OperationId) {
+    moving::advance(draft, operation);
     let Some(operation) = draft.state.operations.get(operation).filter(|operation| operation.is_running())
     else {
         return;
@@ -21,30 +26,74 @@ pub(super) fn settle(draft: &mut Draft, operation: &OperationId) {
         return;
     }
     let operation = operation.clone();
-    if operation.tally.given_up > 0 {
+    if let Some(cause) = operation.undoing {
+        undone(draft, &operation, cause);
+    } else if operation.tally.out_of_reach > 0 {
+        let cause =
+            format!("only what cannot be reached is left ({})", out_of_reach(&draft.state, &operation));
+        let texts = failure(&operation, &cause);
+        end(draft, &operation, OperationStatus::Failed, texts);
+    } else if operation.tally.given_up > 0 {
         let texts = failure(&operation, "nothing is left to try");
         end(draft, &operation, OperationStatus::Failed, texts);
-        return;
+    } else {
+        let text = success(&operation);
+        end(draft, &operation, OperationStatus::Succeeded, (text.clone(), text));
     }
+    if let Some(app) = operation.subject.app() {
+        vanish(draft, app);
+    }
+}
+
+fn success(operation: &Operation) -> String {
     let (done, wanted) = (operation.done(), operation.wanted() as u32);
-    let text = match operation.kind {
+    let of_wanted = format!("{done} of {}", instances(wanted));
+    match operation.kind {
         OperationKind::Create | OperationKind::Add if wanted == 0 => "create application success".to_owned(),
-        OperationKind::Create => format!("create application success: {done} of {} ready", instances(wanted)),
-        OperationKind::Add => format!("add success: {done} of {} ready", instances(wanted)),
-        OperationKind::Del => format!("release success: {done} of {} gone", instances(wanted)),
-        OperationKind::Delete => format!("delete application success: {done} of {} gone", instances(wanted)),
-    };
-    end(draft, &operation, OperationStatus::Succeeded, (text.clone(), text));
-    let Subject::Application(app) = &operation.subject;
-    vanish(draft, app);
+        OperationKind::Create => format!("create application success: {of_wanted} ready"),
+        OperationKind::Add => format!("add success: {of_wanted} ready"),
+        OperationKind::Del => format!("release success: {of_wanted} gone"),
+        OperationKind::Delete => format!("delete application success: {of_wanted} gone"),
+        OperationKind::Move => format!("move success: {of_wanted} moved"),
+        OperationKind::Immediate => "done".to_owned(),
+    }
 }
 
 /// Ends `operation` because its time is up, with what is done by now.
 pub(super) fn expire(draft: &mut Draft, operation: &OperationId) {
     let Some(operation) = draft.state.operations.get(operation).cloned() else { return };
-    let cause = format!("timeout after {} s", operation.timeout_s);
-    let texts = failure(&operation, &cause);
-    end(draft, &operation, OperationStatus::Failed, texts);
+    match operation.undoing {
+        Some(cause) => undone(draft, &operation, cause),
+        None => {
+            let cause = format!("timeout after {} s", operation.timeout_s);
+            let texts = failure(&operation, &cause);
+            end(draft, &operation, OperationStatus::Failed, texts);
+        }
+    }
+}
+
+/// Ends `operation` because somebody canceled it, with what is done by now.
+pub(super) fn keep(draft: &mut Draft, operation: &OperationId) {
+    let Some(operation) = draft.state.operations.get(operation).cloned() else { return };
+    let texts = failure(&operation, "canceled, what was done is kept");
+    end(draft, &operation, OperationStatus::Canceled, texts);
+}
+
+/// Ends an operation that went back to what was before, as far as that was possible.
+fn undone(draft: &mut Draft, operation: &Operation, cause: Undoing) {
+    let (status, why) = match cause {
+        Undoing::Canceled => (OperationStatus::Canceled, "canceled".to_owned()),
+        Undoing::TimedOut => (OperationStatus::Failed, format!("timeout after {} s", operation.timeout_s)),
+    };
+    let mut text = format!("{why} and undone: {} gone", instances(operation.done() as u32));
+    let left = operation.tally.waiting + operation.tally.out_of_reach;
+    if left > 0 {
+        text.push_str(&format!(", {left} still to go"));
+    }
+    if operation.kind == OperationKind::Del {
+        text.push_str(&format!(", {} kept", operation.tally.given_up));
+    }
+    end(draft, operation, status, (text.clone(), text));
 }
 
 /// Ends `operation` in favour of `successor`.
@@ -87,10 +136,29 @@ fn failure(operation: &Operation, cause: &str) -> (String, String) {
 
 fn progress(operation: &Operation) -> String {
     let (done, wanted) = (operation.done(), operation.wanted());
-    if operation.kind.adds() {
-        return format!("{done} of {wanted} ready");
+    match operation.kind {
+        OperationKind::Create | OperationKind::Add => format!("{done} of {wanted} ready"),
+        OperationKind::Move => format!("{done} of {wanted} moved"),
+        OperationKind::Del | OperationKind::Delete | OperationKind::Immediate => {
+            let mut text = format!("{done} of {wanted} gone, {} still stopping", operation.tally.waiting);
+            if operation.tally.out_of_reach > 0 {
+                text.push_str(&format!(", {} held", operation.tally.out_of_reach));
+            }
+            text
+        }
     }
-    format!("{done} of {wanted} gone, {} still stopping", operation.tally.waiting)
+}
+
+/// ``2 on `cn-wuxi-…` held: unreachable since 2026-11-25 12:00:05 UTC``.
+fn out_of_reach(state: &State, operation: &Operation) -> String {
+    let mut nodes: BTreeMap<&EdgeNodeId, u32> = BTreeMap::new();
+    for target in operation.targets.iter().filter(|target| target.state == TargetState::OutOfReach) {
+        *nodes.entry(&target.node).or_default() += 1;
+    }
+    listed(nodes.into_iter().map(|(node, count)| {
+        let since = state.unreachable_since(node).map(|since| format!(" since {}", utc(since)));
+        format!("{count} on `{node}` held: unreachable{}", since.unwrap_or_default())
+    }))
 }
 
 /// `item 0 (310100/cmcc): 2/2, item 1 (cn-shanghai-cmcc): 1/4`.
@@ -100,10 +168,13 @@ fn by_item(operation: &Operation) -> String {
         *done.entry(target.item).or_default() += 1;
     }
     let items = operation.items.iter().take(ITEMS_LISTED).map(|item| {
-        let region = item.region_code.as_deref().filter(|code| !code.is_empty()).unwrap_or("All");
         let isp = item.isp.as_ref().map(|isp| format!("/{isp}")).unwrap_or_default();
+        let place = match item.region_code.as_deref().filter(|code| !code.is_empty()) {
+            None if item.by_name => "by name",
+            code => code.unwrap_or("All"),
+        };
         let done = done.get(&item.item).copied().unwrap_or(0);
-        format!("item {} ({region}{isp}): {done}/{}", item.item, item.wanted)
+        format!("item {} ({place}{isp}): {done}/{}", item.item, item.wanted)
     });
     let mut text = items.collect::<Vec<_>>().join(", ");
     if operation.items.len() > ITEMS_LISTED {

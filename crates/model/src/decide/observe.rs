@@ -4,10 +4,12 @@
 use super::draft::Draft;
 use super::ending;
 use super::freshness::News;
+use super::tick::operations_on;
 use crate::event::{Event, ReleaseCause, ReleasedInstance};
 use crate::id::{AppId, OperationId};
 use crate::instance::{Instance, Pod, PodStatus};
 use crate::observation::{InstanceObservation, PodObservation, Presence, ResolvedImage};
+use crate::operation::Role;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -23,7 +25,9 @@ struct Touched {
 
 pub(crate) fn on(draft: &mut Draft, news: News) {
     let News { lost, back, instances, resolved } = news;
+    let mut touched = Touched::default();
     if !lost.is_empty() {
+        touched.operations.extend(operations_on(&draft.state, &lost));
         draft.emit(Event::NodesUnreachable { nodes: lost });
     }
     if !back.is_empty() {
@@ -32,7 +36,6 @@ pub(crate) fn on(draft: &mut Draft, news: News) {
     for resolved in &resolved {
         pin(draft, resolved);
     }
-    let mut touched = Touched::default();
     for InstanceObservation { instance, presence } in &instances {
         let Some(found) = draft.state.instances.get(instance).cloned() else { continue };
         touched.operations.extend(draft.state.waiting_for(instance).map(|operation| operation.id.clone()));
@@ -105,15 +108,17 @@ fn here(draft: &mut Draft, instance: &Instance, seen: &[PodObservation], ready: 
 /// An instance that can never run fails at once, while an operation waits for it (`decisions.md` §2.4). Outside
 /// of one it is held: nobody asked to take it away.
 fn give_up(draft: &mut Draft, instance: &Instance, reason: &str) {
-    let Some(operation) = draft.state.waiting_for(&instance.id).filter(|operation| operation.kind.adds())
+    let state = &draft.state;
+    let Some((found, at)) =
+        state.targets.get(&instance.id).and_then(|(id, at)| Some((state.operations.get(id)?, at)))
     else {
         return;
     };
-    let operation = operation.id.clone();
-    let item = draft.state.targets.get(&instance.id).and_then(|(_, at)| {
-        draft.state.operations.get(&operation)?.targets.get(*at).map(|target| target.item)
-    });
-    let instances = vec![ReleasedInstance { id: instance.id.clone(), item: item.unwrap_or(0) }];
+    let Some(target) = found.targets.get(*at).filter(|target| found.role(target) == Role::Comes) else {
+        return;
+    };
+    let (operation, item) = (found.id.clone(), target.item);
+    let instances = vec![ReleasedInstance { id: instance.id.clone(), item }];
     let cause = ReleaseCause::Hopeless { reason: bounded(reason) };
     draft.emit(Event::InstancesReleasing { operation, app: instance.app.clone(), cause, instances });
 }

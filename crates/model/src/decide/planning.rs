@@ -5,11 +5,12 @@ use super::{check_revision, owned};
 use crate::application::{Application, Phase, ResourceAttribute};
 use crate::command::{Direction, Partial, RescaleApplication};
 use crate::explain::{self, Explanation};
-use crate::id::{EdgeNodeId, VersionName};
+use crate::id::VersionName;
 use crate::operation::{AskedItem, SkippedItem};
 use crate::permit::Permit;
 use crate::placement::{
-    Excluded, FaultKind, PlaceRequest, ReleaseRequest, SelectorFault, pick_victims, place,
+    Excluded, FaultKind, NamedRequest, PlaceRequest, ReleaseRequest, SelectorFault, excluded_now,
+    pick_victims, place, plan_named,
 };
 use crate::plan::Plan;
 use crate::refusal::Refusal;
@@ -70,8 +71,7 @@ pub fn explained(
     let application = owned(state, permit, &request.app)?;
     let excluded = excluded(state, request.direction);
     let asked = asked_of(application, request, &excluded)?;
-    explain::explain(state, &asked, &names(application, permit), plan)
-        .map_err(|fault| refused(fault, &request.selector))
+    explain::explain(state, &asked, &names(application, permit), plan).map_err(refused)
 }
 
 /// What stands against `plan`, which answers `request` on this state: who uses the room, and what would fit, a line
@@ -122,9 +122,9 @@ pub(super) fn first_plan(
     items: &[SelectorItem],
 ) -> Result<Plan, Refusal> {
     let (spec, strategy) = (resources_of(attributes)?, attributes.strategy);
-    let excluded = excluded(state, Direction::Add);
+    let excluded = excluded_now(state);
     let request = PlaceRequest { app: None, spec, strategy, level, items, excluded: &excluded };
-    let plan = place(state, &request).map_err(|fault| refused(fault, items))?;
+    let plan = place(state, &request).map_err(refused)?;
     check_fits(&plan, Direction::Add, Partial::Refused)?;
     Ok(plan)
 }
@@ -150,8 +150,13 @@ pub(super) fn asked(plan: &Plan, items: &[SelectorItem]) -> Vec<AskedItem> {
     let done = plan.items.iter().filter(|item| item.shortage.is_none());
     done.filter_map(|planned| {
         let item = items.get(planned.index)?;
-        let (region_code, isp) = (item.region_code.clone(), item.isp.clone());
-        Some(AskedItem { item: planned.index, region_code, isp, wanted: planned.wanted })
+        Some(AskedItem {
+            item: planned.index,
+            region_code: item.region_code.clone(),
+            isp: item.isp.clone(),
+            wanted: planned.wanted,
+            by_name: !item.instances.is_empty(),
+        })
     })
     .collect()
 }
@@ -170,7 +175,7 @@ pub(super) fn skipped(plan: &Plan, direction: Direction) -> Vec<SkippedItem> {
         .collect()
 }
 
-fn check_idle(state: &State, application: &Application) -> Result<(), Refusal> {
+pub(super) fn check_idle(state: &State, application: &Application) -> Result<(), Refusal> {
     let app = application.id.clone();
     if let Some(operation) = application.operation.as_ref().and_then(|id| state.operations.get(id)) {
         let (operation, action, deadline_at) =
@@ -224,8 +229,9 @@ fn rescale_plan(
     let plan = match asked_of(application, request, &excluded)? {
         explain::Asked::Add(asked) => place(state, &asked),
         explain::Asked::Del(asked) => pick_victims(state, &asked),
+        explain::Asked::Named(asked) => plan_named(state, &asked),
     };
-    plan.map_err(|fault| refused(fault, &request.selector))
+    plan.map_err(refused)
 }
 
 /// A rescale in placement's words.
@@ -236,6 +242,14 @@ fn asked_of<'a>(
 ) -> Result<explain::Asked<'a>, Refusal> {
     let (app, level, items) = (&application.id, request.level, &request.selector[..]);
     Ok(match request.direction {
+        direction if level == Level::InstanceId => explain::Asked::Named(NamedRequest {
+            account: &application.account,
+            app,
+            direction,
+            spec: resources_of(&application.resources)?,
+            items,
+            excluded,
+        }),
         Direction::Add => {
             let (spec, strategy) = (resources_of(&application.resources)?, application.resources.strategy);
             explain::Asked::Add(PlaceRequest { app: Some(app), spec, strategy, level, items, excluded })
@@ -247,23 +261,18 @@ fn asked_of<'a>(
     })
 }
 
-/// Nodes that take nothing now. What cannot be reached may well be released, last of all (`decisions.md` §1.8).
+/// What cannot be reached, or is to be emptied, may well be released (`decisions.md` §1.8).
 fn excluded(state: &State, direction: Direction) -> Excluded {
     match direction {
-        Direction::Add => state
-            .unreachable()
-            .filter_map(|node| Some((node, state.engine_of(node)?)))
-            .map(|(node, engine)| (node.clone(), format!("its engine `{engine}` cannot be reached")))
-            .collect(),
+        Direction::Add => excluded_now(state),
         Direction::Del => Excluded::new(),
     }
 }
 
-fn refused(fault: SelectorFault, items: &[SelectorItem]) -> Refusal {
+pub(super) fn refused(fault: SelectorFault) -> Refusal {
     let SelectorFault { index, kind, text } = fault;
-    let node = items.get(index).and_then(|item| item.region_code.as_deref());
-    match (kind, node) {
-        (FaultKind::Excluded, Some(node)) => Refusal::EngineDown { node: EdgeNodeId::new(node) },
-        (FaultKind::Excluded, None) | (FaultKind::Content, _) => Refusal::Selector { index, text },
+    match kind {
+        FaultKind::OutOfReach(node) => Refusal::EngineDown { node },
+        FaultKind::Content => Refusal::Selector { index, text },
     }
 }

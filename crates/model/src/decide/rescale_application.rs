@@ -9,7 +9,7 @@ use crate::command::{Accepted, Command, Direction, RescaleApplication};
 use crate::event::{Event, PlannedPlacement, ReleaseCause, ReleasedInstance};
 use crate::id::{AppId, VersionName};
 use crate::instance::{Origin, Scope};
-use crate::operation::OperationKind;
+use crate::operation::{OperationKind, Subject};
 use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::selector::SelectorItem;
@@ -30,9 +30,10 @@ pub(super) fn on(
         Direction::Del => (OperationKind::Del, format!("release {}", ending::instances(plan.placed()))),
     };
     let asked = Asked {
-        app: application.id.clone(),
+        subject: Subject::Application(application.id.clone()),
         kind,
         timeout_s: request.timeout_s,
+        on_timeout: request.on_timeout,
         items: asked(&plan, &request.selector),
         skipped: skipped(&plan, request.direction),
         description,
@@ -44,7 +45,7 @@ pub(super) fn on(
         }
         Direction::Del => release_victims(draft, command, &application.id, &plan),
     }
-    let accepted = accepted(draft, command, &application.id);
+    let accepted = accepted(draft, command, Some(&application.id));
     ending::settle(draft, &accepted.operation);
     Ok(accepted)
 }
@@ -66,13 +67,16 @@ pub(super) fn plan_instances(
             region_code: asked.and_then(|asked| asked.region_code.clone()).unwrap_or_default(),
             isp: asked.and_then(|asked| asked.isp.clone()),
         };
-        placements.extend(item.placements.iter().map(|placement| PlannedPlacement {
-            item: item.index,
-            scope: scope.clone(),
-            origin: Origin::Created,
-            node: placement.node.clone(),
-            isp: placement.isp.clone(),
-            instances: draw.instances(placement.count),
+        placements.extend(item.placements.iter().map(|placement| {
+            let (origin, instances) = match placement.instances.is_empty() {
+                true => (Origin::Created, draw.instances(placement.count)),
+                false => {
+                    let hosts = placement.instances.iter();
+                    (Origin::Hosted, hosts.map(|host| draw.hosted(host)).collect())
+                }
+            };
+            let (node, isp) = (placement.node.clone(), placement.isp.clone());
+            PlannedPlacement { item: item.index, scope: scope.clone(), origin, node, isp, instances }
         }));
     }
     if placements.is_empty() {
@@ -93,7 +97,7 @@ pub(super) fn plan_instances(
 fn release_victims(draft: &mut Draft, command: &Command, app: &AppId, plan: &Plan) {
     let mut instances = Vec::new();
     for item in &plan.items {
-        let victims = item.placements.iter().flat_map(|placement| &placement.victims);
+        let victims = item.placements.iter().flat_map(|placement| &placement.instances);
         instances.extend(victims.map(|victim| ReleasedInstance { id: victim.clone(), item: item.index }));
     }
     let (operation, app) = (command.request.request_id.clone(), app.clone());

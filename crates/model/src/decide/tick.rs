@@ -2,11 +2,11 @@
 //! what is not ready; one that releases goes on releasing. What cannot be reached is never released by a deadline.
 
 use super::draft::Draft;
-use super::ending;
+use super::{cancel_operation, ending};
 use crate::event::{Event, ReleaseCause, ReleasedInstance};
-use crate::id::{EdgeNodeId, EngineName, OperationId};
+use crate::id::{EdgeNodeId, EngineName, InstanceId, OperationId};
 use crate::observation::{Observation, Reach};
-use crate::operation::{Subject, TargetState};
+use crate::operation::{Operation, OperationKind, Role, TargetState};
 use crate::state::State;
 use crate::time::LogTime;
 use std::collections::BTreeSet;
@@ -95,7 +95,9 @@ pub(crate) fn on(draft: &mut Draft, attendance: &Attendance) {
     };
     let nodes: Vec<EdgeNodeId> = draft.state.used.keys().filter(silent).cloned().collect();
     if !nodes.is_empty() {
+        let waiting = operations_on(&draft.state, &nodes);
         draft.emit(Event::NodesUnreachable { nodes });
+        waiting.iter().for_each(|operation| ending::settle(draft, operation));
     }
     let due: Vec<OperationId> = draft
         .state
@@ -105,8 +107,7 @@ pub(crate) fn on(draft: &mut Draft, attendance: &Attendance) {
         .map(|(_, operation)| operation.clone())
         .collect();
     for operation in due {
-        give_up_unready(draft, &operation);
-        ending::expire(draft, &operation);
+        cancel_operation::time_out(draft, &operation);
     }
 }
 
@@ -119,22 +120,40 @@ pub(crate) fn lose_sight(draft: &mut Draft) {
     }
 }
 
-/// Releases what an operation that adds still waits for; ready instances stay, and those that cannot be reached.
-fn give_up_unready(draft: &mut Draft, operation: &OperationId) {
-    let Some(found) = draft.state.operations.get(operation).filter(|found| found.kind.adds()) else { return };
-    let Subject::Application(app) = found.subject.clone();
-    let waiting = found.targets.iter().filter(|target| target.state == TargetState::Waiting);
+/// The running operations that wait for anything on `nodes`.
+pub(super) fn operations_on(state: &State, nodes: &[EdgeNodeId]) -> BTreeSet<OperationId> {
+    let instances = nodes.iter().flat_map(|node| state.instances_on(node));
+    instances.filter_map(|instance| state.waiting_for(&instance.id).map(|found| found.id.clone())).collect()
+}
+
+/// Releases what an operation still waits for to become ready; ready instances stay, and those that cannot be reached.
+pub(super) fn give_up_unready(draft: &mut Draft, operation: &OperationId, cause: &ReleaseCause) {
+    let Some(found) = draft.state.operations.get(operation) else { return };
+    let Some(app) = found.subject.app().cloned() else { return };
+    let comes = found.targets.iter().filter(|target| found.role(target) == Role::Comes);
+    let waiting = comes.filter(|target| match found.kind {
+        // What is ready is of no use where it is before what it replaces is gone.
+        OperationKind::Move => !is_moved(&draft.state, found, &target.instance),
+        OperationKind::Create
+        | OperationKind::Add
+        | OperationKind::Del
+        | OperationKind::Delete
+        | OperationKind::Immediate => target.state == TargetState::Waiting,
+    });
     let reachable = waiting.filter(|target| {
-        draft
-            .state
-            .instances
-            .get(&target.instance)
-            .is_some_and(|instance| instance.is_held() && !instance.unknown)
+        let instance = draft.state.instances.get(&target.instance);
+        instance.is_some_and(|instance| instance.is_held() && !instance.unknown)
     });
     let instances: Vec<ReleasedInstance> =
         reachable.map(|target| ReleasedInstance { id: target.instance.clone(), item: target.item }).collect();
     if !instances.is_empty() {
-        let (operation, cause) = (operation.clone(), ReleaseCause::Deadline);
+        let (operation, cause) = (operation.clone(), cause.clone());
         draft.emit(Event::InstancesReleasing { operation, app, cause, instances });
     }
+}
+
+/// Whether the instance that makes room for `new` has been released.
+fn is_moved(state: &State, operation: &Operation, new: &InstanceId) -> bool {
+    let old = operation.targets.iter().find(|target| target.replaced_by.as_ref() == Some(new));
+    old.is_none_or(|old| state.instances.get(&old.instance).is_none_or(|old| !old.is_held()))
 }

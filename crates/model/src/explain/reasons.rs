@@ -1,15 +1,14 @@
-//! The reasons of placements and of edge nodes left out, item by item in the order in which they were planned.
+//! Why an Add goes where it goes, and why the other edge nodes are left out, item by item in the order planned.
 
 use super::{ExplainedItem, ExplainedPlacement, MOST_NODES_PER_REASON, Names, NotChosen};
 use crate::application::Strategy;
 use crate::fleet::{EdgeNode, Fleet};
-use crate::id::{EdgeNodeId, InstanceId};
-use crate::instance::{Instance, InstanceStatus};
+use crate::id::EdgeNodeId;
 use crate::placement::alternatives::{offers, room};
 use crate::placement::problem::Counts;
 use crate::placement::scope::{Chains, Extent, ScopedItem, resolve};
-use crate::placement::{PlaceRequest, ReleaseRequest, SelectorFault};
-use crate::plan::{Placement, Plan, PlannedItem};
+use crate::placement::{PlaceRequest, SelectorFault};
+use crate::plan::{Plan, PlannedItem};
 use crate::state::State;
 use std::collections::HashMap;
 
@@ -140,7 +139,7 @@ fn why_not(
         return format!("no carrier {isp}");
     }
     if let Some(reason) = standing.request.excluded.get(&node.id) {
-        return reason.clone();
+        return reason.to_string();
     }
     if standing.free(node) == 0 {
         return format!("full: {}", standing.room_in_words(node));
@@ -158,93 +157,15 @@ fn why_not(
     }
 }
 
-/// Explains a Del.
-pub(super) fn of_del(
-    state: &State,
-    request: &ReleaseRequest<'_>,
-    names: &Names<'_>,
-    plan: &Plan,
-) -> Result<Vec<ExplainedItem>, SelectorFault> {
-    let fleet = state.fleet();
-    let chains = Chains::of(fleet);
-    let scoped = resolve(fleet, request.level, request.items, request.excluded)?;
-    let counts = Counts::of(state, Some(request.app));
-    let mut explained = Vec::with_capacity(scoped.len());
-    for item in &scoped {
-        let Some(planned) = plan.items.iter().find(|planned| planned.index == item.index) else { continue };
-        let placements = planned
-            .placements
-            .iter()
-            .map(|placement| ExplainedPlacement {
-                node: placement.node.clone(),
-                isp: placement.isp.clone(),
-                before: placement.before,
-                after: placement.before.saturating_sub(placement.count),
-                instances: placement.victims.clone(),
-                reason: why_taken(state, request, item, placement, names),
-            })
-            .collect();
-        let mut groups = Groups::default();
-        for place in item.nodes(fleet, &chains) {
-            let node = &fleet.nodes[place].id;
-            let kept = counts.on(node);
-            if kept > 0 && !planned.placements.iter().any(|placement| placement.node == *node) {
-                groups.add(node, format!("keeps its {kept} of {}", names.app));
-            }
-        }
-        explained.push(ExplainedItem::of(planned, placements, groups.reasons));
-    }
-    Ok(explained)
-}
-
-fn why_taken(
-    state: &State,
-    request: &ReleaseRequest<'_>,
-    item: &ScopedItem,
-    placement: &Placement,
-    names: &Names<'_>,
-) -> String {
-    let rest = match &item.extent {
-        Extent::Node(_) => "newest".to_owned(),
-        Extent::District { .. } | Extent::Country => format!("newest where {} has most", names.app),
-    };
-    let mut groups: Vec<(String, u32)> = Vec::new();
-    for victim in placement.victims.iter().filter_map(|victim: &InstanceId| state.instances.get(victim)) {
-        let why = condition(victim, request).unwrap_or_else(|| rest.clone());
-        match groups.iter_mut().find(|(known, _)| *known == why) {
-            Some((_, count)) => *count += 1,
-            None => groups.push((why, 1)),
-        }
-    }
-    let words: Vec<String> = groups.into_iter().map(|(why, count)| format!("{count} {why}")).collect();
-    words.join(", ")
-}
-
-/// What puts an instance before sound ones, or behind them.
-fn condition(victim: &Instance, request: &ReleaseRequest<'_>) -> Option<String> {
-    match victim.status() {
-        InstanceStatus::Unknown => Some("out of reach".to_owned()),
-        InstanceStatus::Failed => Some("failed".to_owned()),
-        InstanceStatus::Pending | InstanceStatus::Running | InstanceStatus::Releasing => {
-            if !victim.ready {
-                Some("not ready".to_owned())
-            } else if victim.version != *request.stable_version {
-                Some(format!("of version {}", victim.version))
-            } else {
-                None
-            }
-        }
-    }
-}
-
+/// Edge nodes by why they were left out.
 #[derive(Default)]
-struct Groups {
-    reasons: Vec<NotChosen>,
+pub(super) struct Groups {
+    pub(super) reasons: Vec<NotChosen>,
     position: HashMap<String, usize>,
 }
 
 impl Groups {
-    fn add(&mut self, node: &EdgeNodeId, reason: String) {
+    pub(super) fn add(&mut self, node: &EdgeNodeId, reason: String) {
         let at = *self.position.entry(reason).or_insert_with_key(|reason| {
             self.reasons.push(NotChosen { reason: reason.clone(), nodes: Vec::new(), count: 0 });
             self.reasons.len() - 1

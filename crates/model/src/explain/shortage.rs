@@ -3,11 +3,11 @@
 
 use super::{Asked, Names};
 use crate::fleet::Fleet;
-use crate::id::{AppId, EdgeNodeId};
+use crate::id::{AppId, EdgeNodeId, InstanceId};
 use crate::placement::PlaceRequest;
 use crate::placement::alternatives::{Rooms, offers, room};
 use crate::placement::scope::{Chains, Extent, ScopedItem, resolve};
-use crate::plan::{Alternative, Plan, PlannedItem};
+use crate::plan::{Alternative, Plan, PlannedItem, Remedy};
 use crate::state::State;
 use std::collections::BTreeMap;
 
@@ -29,6 +29,8 @@ pub fn shortage(state: &State, asked: &Asked<'_>, names: &Names<'_>, plan: &Plan
     let (level, items, excluded) = match asked {
         Asked::Add(request) => (request.level, request.items, request.excluded),
         Asked::Del(request) => (request.level, request.items, request.excluded),
+        // What is named and not there is refused by itself.
+        Asked::Named(_) => return None,
     };
     let scoped = resolve(fleet, level, items, excluded).ok()?;
     let mut sentences: Vec<String> = short
@@ -37,7 +39,7 @@ pub fn shortage(state: &State, asked: &Asked<'_>, names: &Names<'_>, plan: &Plan
         .filter_map(|item| Some((*item, scoped.get(item.index)?)))
         .map(|(item, scope)| match asked {
             Asked::Add(request) => of_add(state, &chains, request, names, plan, item, scope),
-            Asked::Del(_) => of_del(fleet, names, item, scope),
+            Asked::Del(_) | Asked::Named(_) => of_del(fleet, names, item, scope),
         })
         .collect();
     let more = short.len().saturating_sub(MOST_ITEMS);
@@ -80,7 +82,36 @@ fn of_add(
             sentence.push_str(&format!("; {label}: {words}"));
         }
     }
+    sentence.push_str(&remedies(item));
     sentence
+}
+
+/// `; or when the drain of cn-shanghai-cmcc ends (7 more) · with spec ens.sn1.stiny (9 fit)`.
+fn remedies(item: &PlannedItem) -> String {
+    let remedies = item.shortage.iter().flat_map(|shortage| &shortage.remedies);
+    let words: Vec<String> = remedies.map(remedy).collect();
+    if words.is_empty() { String::new() } else { format!("; or: {}", words.join(" · ")) }
+}
+
+fn remedy(remedy: &Remedy) -> String {
+    let listed =
+        |names: &mut dyn Iterator<Item = &str>| names.take(MOST_NAMED).collect::<Vec<_>>().join(", ");
+    match remedy {
+        Remedy::DrainEnds { nodes, room } => {
+            format!(
+                "once the drain of {} ends ({room} more)",
+                listed(&mut nodes.iter().map(EdgeNodeId::as_str))
+            )
+        }
+        Remedy::BackInReach { nodes, room } => {
+            format!("once {} can be reached ({room} more)", listed(&mut nodes.iter().map(EdgeNodeId::as_str)))
+        }
+        Remedy::SmallerSpec { spec, room } => format!("with spec {spec} ({room} fit)"),
+        Remedy::Unprotect { instances } => {
+            format!("unprotect or name {}", listed(&mut instances.iter().map(InstanceId::as_str)))
+        }
+        Remedy::LowerMinReady { keeps } => format!("a lower minReady, which keeps {keeps}"),
+    }
 }
 
 fn of_del(fleet: &Fleet, names: &Names<'_>, item: &PlannedItem, scope: &ScopedItem) -> String {
@@ -97,6 +128,7 @@ fn of_del(fleet: &Fleet, names: &Names<'_>, item: &PlannedItem, scope: &ScopedIt
     if !elsewhere.is_empty() {
         sentence.push_str(&format!("; {app} also has: {elsewhere}"));
     }
+    sentence.push_str(&remedies(item));
     sentence
 }
 

@@ -6,9 +6,10 @@ use crate::instance::PodStatus;
 use crate::placement::fixture::{
     account, adding, app, builtin_state, instance, item, put, put_application, put_many, releasing,
 };
-use crate::placement::{Excluded, pick_victims, place};
+use crate::placement::{Excluded, Exclusion, pick_victims, place};
 use crate::selector::SelectorItem;
 use crate::state::State;
+use crate::time::WallTime;
 
 fn named(account: &AccountId, check: impl FnOnce(&Names<'_>) -> String) -> String {
     check(&Names { account, app: "hello", spec: &SpecName::new("ens.sn1.tiny") })
@@ -60,8 +61,10 @@ fn crowded() -> State {
 
 #[test]
 fn a_plan_says_why_each_node_got_what_it_got_and_why_the_others_got_nothing() {
-    let excluded =
-        Excluded::from([(crate::id::EdgeNodeId::new("cn-shanghai-cmcc-4"), "draining since 14:02".into())]);
+    let excluded = Excluded::from([(
+        crate::id::EdgeNodeId::new("cn-shanghai-cmcc-4"),
+        Exclusion::Draining { since: WallTime(50_520_000) },
+    )]);
 
     let words = words_of_add(&crowded(), &[item("310100", Some("cmcc"), 2)], &excluded);
 
@@ -70,7 +73,7 @@ fn a_plan_says_why_each_node_got_what_it_got_and_why_the_others_got_nothing() {
         "6 to 8\n\
          item 0: 2 of 2\n\
          + cn-shanghai-cmcc cmcc 6 to 8: fewest of hello; 3 of 12 free\n\
-         . cn-shanghai-cmcc-4 (1): draining since 14:02\n\
+         . cn-shanghai-cmcc-4 (1): draining since 1970-01-01 14:02:00 UTC\n\
          . cn-shanghai-telecom-2 cn-shanghai-unicom (2): no carrier cmcc"
     );
 }
@@ -99,7 +102,7 @@ fn a_shortage_says_how_much_is_free_who_uses_it_and_what_would_fit() {
         words,
         "4 instances do not fit on cn-shanghai-cmcc (carrier cmcc): 3 free of 12, spec ens.sn1.tiny; \
          used by: hello 6, video 3; would fit: cn-shanghai-cmcc-4 (12 free) · cn-fuzhou-23 (12 free) · \
-         district 310100 (15 free) · district 310100, any carrier (39 free)"
+         district 310100 (15 free) · district 310100, any carrier (39 free); or: with spec ens.sn1.stiny (6 fit)"
     );
 }
 
@@ -117,7 +120,10 @@ fn applications_of_other_accounts_are_counted_and_not_named() {
 fn what_fits_nowhere_says_so_without_alternatives() {
     let words = refusal_of_add(&builtin_state(), &account(), &[item("", None, 793)]);
 
-    assert_eq!(words, "793 instances do not fit in the country: 792 free of 792, spec ens.sn1.tiny");
+    assert_eq!(
+        words,
+        "793 instances do not fit in the country: 792 free of 792, spec ens.sn1.tiny; or: with spec ens.sn1.stiny (1584 fit)"
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Where else what was refused would find room, or where else there is something to take back. Whatever is listed
 //! for an Add holds the whole item, with everything that fits of the same plan already in place.
 
-use super::PlaceRequest;
 use super::scope::{COUNTRY, Chains, Extent, ScopedItem, chain};
+use super::{PlaceRequest, remedies};
 use crate::fleet::{EdgeNode, Fleet};
 use crate::id::{DistrictCode, EdgeNodeId, Isp};
 use crate::instance::Instance;
@@ -76,9 +76,10 @@ pub(super) fn for_add(
     }
     let rooms = Rooms::after(state, request, planned);
     let search = Search { fleet: state.fleet(), chains, rooms, level: request.level };
-    for item in planned {
+    for item in planned.iter_mut() {
         if let (Some(shortage), Some(scoped)) = (&mut item.shortage, items.get(item.index)) {
             shortage.alternatives = search.alternatives(scoped);
+            shortage.remedies = remedies::for_add(state, chains, request, scoped, &search.rooms);
         }
     }
 }
@@ -95,8 +96,8 @@ impl Search<'_, '_> {
         let surroundings = self.surroundings(item);
         let most_nodes = match self.level {
             Level::AreaIspCode => MOST_NODES,
-            // A district cannot be named at this level.
-            Level::RegionId => MOST,
+            // A district cannot be named at these levels.
+            Level::RegionId | Level::InstanceId => MOST,
         };
         let mut found = self.nodes(item, &surroundings, most_nodes);
         if self.level == Level::AreaIspCode {

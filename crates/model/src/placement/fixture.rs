@@ -35,7 +35,12 @@ pub(crate) fn app(name: &str) -> AppId {
 }
 
 pub(crate) fn item(region: &str, isp: Option<&str>, count: u32) -> SelectorItem {
-    SelectorItem { region_code: Some(region.to_owned()), isp: isp.map(Isp::new), count }
+    SelectorItem {
+        region_code: Some(region.to_owned()),
+        isp: isp.map(Isp::new),
+        count,
+        instances: Vec::new(),
+    }
 }
 
 pub(crate) fn adding<'a>(
@@ -68,6 +73,7 @@ pub(crate) fn instance(app: &AppId, number: usize, node: &str, isp: &str) -> Ins
     };
     Instance {
         id: InstanceId::new(format!("i-{app}-{number:06}")),
+        host: None,
         account: account(),
         app: app.clone(),
         version: VersionName::new("v1"),
@@ -82,6 +88,8 @@ pub(crate) fn instance(app: &AppId, number: usize, node: &str, isp: &str) -> Ins
         created_at: WallTime(i64::try_from(number).expect("small") * 1000),
         allocation: Allocation::Held,
         cause: None,
+        untold: false,
+        protected: false,
         unknown: false,
         ready: true,
         pods: vec![pod],
@@ -127,6 +135,7 @@ pub(crate) fn put_application(state: &mut State, app: &AppId) {
             image_id: None,
             net_security_strategy: None,
             init_config: None,
+            min_ready: 0,
         }),
         versions: Arc::default(),
         stable_version: VersionName::new("v1"),

@@ -116,10 +116,19 @@ impl Posed {
             }
             let node = &fleet.nodes[self.places[site]];
             let isp = node.isps[carrier].clone();
-            placements.push(Placement { node: node.id.clone(), isp, count: 1, before, victims: Vec::new() });
+            placements.push(Placement {
+                node: node.id.clone(),
+                isp,
+                count: 1,
+                before,
+                instances: Vec::new(),
+            });
         }
-        let shortage =
-            (outcome.missing > 0).then(|| Shortage { missing: outcome.missing, alternatives: Vec::new() });
+        let shortage = (outcome.missing > 0).then(|| Shortage {
+            missing: outcome.missing,
+            alternatives: Vec::new(),
+            remedies: Vec::new(),
+        });
         PlannedItem { index: outcome.index, wanted: outcome.count, placements, shortage }
     }
 }

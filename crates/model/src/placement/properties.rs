@@ -2,7 +2,7 @@
 
 use super::fixture::{TINY, adding, app, instance, put, put_many, releasing, with_fleet};
 use super::scope::{Chains, resolve};
-use super::{Excluded, PlaceRequest, pick_victims, place};
+use super::{Excluded, Exclusion, PlaceRequest, pick_victims, place};
 use crate::application::Strategy as Spreading;
 use crate::fleet::builtin::districts;
 use crate::fleet::{EdgeNode, EngineKind, Fleet};
@@ -86,7 +86,8 @@ fn any_item(state: &State, most: u32) -> impl Strategy<Value = SelectorItem> + u
     let fleet = state.fleet().clone();
     let isp = prop_oneof![2 => Just(None), 1 => select(vec!["telecom", "unicom", "cmcc"]).prop_map(Some)];
     (select(nodes.chain(areas).collect::<Vec<_>>()), isp, 1..=most).prop_map(move |(region, isp, count)| {
-        let mut item = SelectorItem { region_code: Some(region), isp: isp.map(Isp::new), count };
+        let mut item =
+            SelectorItem { region_code: Some(region), isp: isp.map(Isp::new), count, instances: Vec::new() };
         // A carrier that is offered nowhere in reach is a fault of the selector, not what these tests are about.
         if place(&with_fleet((*fleet).clone()), &adding(None, &[item.clone()], &Excluded::new())).is_err() {
             item.isp = None;
@@ -208,7 +209,7 @@ fn cells(item: &PlannedItem) -> BTreeMap<(EdgeNodeId, Isp), u32> {
 }
 
 fn victims(plan: &Plan) -> Vec<&InstanceId> {
-    plan.items.iter().flat_map(|item| &item.placements).flat_map(|placement| &placement.victims).collect()
+    plan.items.iter().flat_map(|item| &item.placements).flat_map(|placement| &placement.instances).collect()
 }
 
 proptest! {
@@ -369,7 +370,7 @@ proptest! {
             let alternatives = item.shortage.iter().flat_map(|shortage| &shortage.alternatives);
             for other in alternatives {
                 let region_code = Some(other.region_code.clone());
-                let instead = SelectorItem { region_code, isp: other.isp.clone(), count: item.wanted };
+                let instead = SelectorItem { region_code, isp: other.isp.clone(), count: item.wanted, instances: Vec::new() };
                 prop_assert!(add(&after, spreading, std::slice::from_ref(&instead)).fits(), "{instead:?}");
                 let more = SelectorItem { count: other.room + 1, ..instead.clone() };
                 prop_assert!(!add(&after, spreading, &[more]).fits(), "{instead:?} has more room");
@@ -388,7 +389,7 @@ proptest! {
             let asked = &items[item.index];
             let nodes: BTreeSet<&EdgeNodeId> =
                 reached(&state, asked).into_iter().map(|node| &node.id).collect();
-            let taken = item.placements.iter().flat_map(|placement| &placement.victims);
+            let taken = item.placements.iter().flat_map(|placement| &placement.instances);
             for victim in taken.clone().map(|id| &state.instances[id]) {
                 prop_assert!(victim.is_held() && victim.app == app("hello"));
                 prop_assert!(nodes.contains(&victim.node));
@@ -430,7 +431,7 @@ fn a_thousand_instances_are_placed_over_a_thousand_nodes_at_once() {
         let node = format!("n{}", number % 300);
         put(&mut state, instance(&app("hello"), number, &node, "cmcc"));
     }
-    let everywhere = SelectorItem { region_code: None, isp: None, count: 1_000 };
+    let everywhere = SelectorItem { region_code: None, isp: None, count: 1_000, instances: Vec::new() };
     let city = SelectorItem { region_code: Some("310100".into()), ..everywhere.clone() };
 
     // The best of several: the machine may be busy with other things.
@@ -451,16 +452,20 @@ fn an_excluded_node_is_left_out_of_an_area_and_refused_by_name() {
     let capacity = Resources { vcpu: 4, memory_mib: 8192 };
     let nodes = (0..2).map(|number| node(number, "310100", &["cmcc"], capacity));
     let state = with_fleet(fleet_of(nodes.collect()));
-    let excluded = Excluded::from([(EdgeNodeId::new("n0"), "its engine `here` is down".to_owned())]);
+    let excluded = Excluded::from([(
+        EdgeNodeId::new("n0"),
+        Exclusion::Unreachable { engine: EngineName::new("here"), since: None },
+    )]);
     let hello: AppId = app("hello");
-    let area = [SelectorItem { region_code: Some("310100".into()), isp: None, count: 2 }];
-    let named = [SelectorItem { region_code: Some("n0".into()), isp: None, count: 1 }];
+    let area =
+        [SelectorItem { region_code: Some("310100".into()), isp: None, count: 2, instances: Vec::new() }];
+    let named = [SelectorItem { region_code: Some("n0".into()), isp: None, count: 1, instances: Vec::new() }];
 
     let plan = place(&state, &adding(Some(&hello), &area, &excluded)).expect("an area only skips it");
     let fault = place(&state, &adding(Some(&hello), &named, &excluded)).expect_err("it is down");
 
     assert_eq!(plan.items[0].placements.len(), 1);
     assert_eq!(plan.items[0].placements[0].node.as_str(), "n1");
-    assert_eq!(fault.kind, super::FaultKind::Excluded);
-    assert_eq!(fault.text, "edge node `n0` takes nothing now: its engine `here` is down");
+    assert_eq!(fault.kind, super::FaultKind::OutOfReach(EdgeNodeId::new("n0")));
+    assert_eq!(fault.text, "edge node `n0` takes nothing now: its engine `here` cannot be reached");
 }

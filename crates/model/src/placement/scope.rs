@@ -1,7 +1,7 @@
 //! Reads selector items against the fleet: which edge nodes an item reaches, and how narrow it is. An id is only
 //! ever looked up, never parsed for meaning.
 
-use super::{Excluded, FaultKind, SelectorFault};
+use super::{Excluded, Exclusion, FaultKind, SelectorFault};
 use crate::fleet::{DistrictLevel, Fleet};
 use crate::id::{DistrictCode, Isp};
 use crate::selector::{Level, SelectorItem};
@@ -137,6 +137,10 @@ pub(crate) fn resolve(
     let mut scoped = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let fault = |kind, text| SelectorFault { index, kind, text };
+        if !item.instances.is_empty() {
+            let text = "names instances, which takes RescaleLevel=InstanceId".to_owned();
+            return Err(fault(FaultKind::Content, text));
+        }
         let extent = extent(fleet, level, item, find).map_err(|text| fault(FaultKind::Content, text))?;
         if let Some(isp) = &item.isp {
             check_carrier_name(fleet, isp).map_err(|text| fault(FaultKind::Content, text))?;
@@ -144,10 +148,11 @@ pub(crate) fn resolve(
         if let Extent::Node(place) = extent {
             let id = &fleet.nodes[place].id;
             if let Some(reason) = excluded.get(id) {
-                return Err(fault(
-                    FaultKind::Excluded,
-                    format!("edge node `{id}` takes nothing now: {reason}"),
-                ));
+                let kind = match reason {
+                    Exclusion::Unreachable { .. } => FaultKind::OutOfReach(id.clone()),
+                    Exclusion::Draining { .. } => FaultKind::Content,
+                };
+                return Err(fault(kind, format!("edge node `{id}` takes nothing now: {reason}")));
             }
         }
         scoped.push(ScopedItem { index, extent, isp: item.isp.clone(), count: item.count });
@@ -156,7 +161,7 @@ pub(crate) fn resolve(
 }
 
 /// What the region code of `item` stands for at `level` (`decisions.md` §1.7).
-fn extent(
+pub(super) fn extent(
     fleet: &Fleet,
     level: Level,
     item: &SelectorItem,
@@ -169,8 +174,8 @@ fn extent(
             Some(place) => Ok(Extent::Node(place)),
             None => Err(no_such_node(fleet, id)),
         },
-        (Level::AreaIspCode, None | Some(COUNTRY)) => Ok(Extent::Country),
-        (Level::AreaIspCode, Some(code)) => match (find(code), fleet.district(code)) {
+        (Level::AreaIspCode | Level::InstanceId, None | Some(COUNTRY)) => Ok(Extent::Country),
+        (Level::AreaIspCode | Level::InstanceId, Some(code)) => match (find(code), fleet.district(code)) {
             (Some(place), _) => Ok(Extent::Node(place)),
             (None, Some(district)) => {
                 Ok(Extent::District { code: district.code.clone(), level: district.level })

@@ -1,14 +1,14 @@
-//! Which instances a Del takes back, and in which order (`decisions.md` §1.8).
+//! Which instances a Del that names none takes back, and in which order (`decisions.md` §1.8, §9.1, §9.2).
 
 use super::scope::{Chains, ScopedItem, require_carrier};
-use super::{ReleaseRequest, SelectorFault, alternatives};
+use super::{Floor, ReleaseRequest, SelectorFault, alternatives};
 use crate::fleet::Fleet;
 use crate::id::{EdgeNodeId, InstanceId, Isp};
-use crate::instance::{Instance, InstanceStatus};
-use crate::plan::{Placement, PlannedItem, Shortage};
+use crate::instance::{Instance, InstanceStatus, Origin};
+use crate::plan::{Placement, PlannedItem, Remedy, Shortage};
 use crate::state::State;
 use crate::time::WallTime;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// What is decided before the number of neighbours is looked at; the smallest goes first.
@@ -16,6 +16,8 @@ use std::sync::Arc;
 struct Standing {
     /// Last of all: it may be running, only nobody can say.
     unknown: bool,
+    /// It takes no capacity of its own, so it goes after those that do.
+    hosted: bool,
     sound: bool,
     ready: bool,
     stable: bool,
@@ -42,6 +44,7 @@ pub(super) fn pick(
         }
     }
     scopes.sort_by_key(|scope| (scope.item.breadth(), scope.item.index));
+    let mut floor = Floor::of(state, request.app);
     let mut taken: HashSet<&InstanceId> = HashSet::new();
     let mut planned = Vec::with_capacity(items.len());
     for scope in &scopes {
@@ -50,12 +53,15 @@ pub(super) fn pick(
             .copied()
             .filter(|instance| scope.contains(instance) && !taken.contains(&instance.id))
             .collect();
-        let victims = choose(&left, scope.item.count as usize, request);
+        let mut after = floor.clone();
+        let victims = choose(&left, scope.item.count as usize, request, &mut after);
         let missing = scope.item.count.saturating_sub(u32::try_from(victims.len()).unwrap_or(u32::MAX));
+        let remedies = remedies(&left, &victims, missing);
         if missing == 0 {
+            floor = after;
             taken.extend(victims.iter().map(|victim| &victim.id));
         }
-        planned.push(describe(scope.item, &left, victims, missing));
+        planned.push(describe(scope.item, &left, victims, (missing, remedies)));
     }
     for (scope, item) in scopes.iter().zip(&mut planned) {
         if let Some(shortage) = &mut item.shortage {
@@ -86,36 +92,108 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// The first `count` of `left` in the order of §1.8; fewer when there are fewer.
-fn choose<'a>(left: &[&'a Instance], count: usize, request: &ReleaseRequest<'_>) -> Vec<&'a Instance> {
+/// The first `count` of `left` in the order of §1.8; fewer when there are fewer. What is protected does not exist here, and
+/// what the floor keeps is passed over, until so much else went that it may.
+fn choose<'a>(
+    left: &[&'a Instance],
+    count: usize,
+    request: &ReleaseRequest<'_>,
+    floor: &mut Floor,
+) -> Vec<&'a Instance> {
     let mut neighbours: HashMap<&EdgeNodeId, u32> = HashMap::new();
     let mut by_standing: BTreeMap<Standing, BTreeMap<&EdgeNodeId, Vec<&'a Instance>>> = BTreeMap::new();
     for instance in left {
         *neighbours.entry(&instance.node).or_default() += 1;
-        let nodes = by_standing.entry(standing(instance, request)).or_default();
-        nodes.entry(&instance.node).or_default().push(instance);
-    }
-    let mut victims = Vec::new();
-    for nodes in by_standing.into_values() {
-        if victims.len() >= count {
-            break;
+        if !instance.protected {
+            let nodes = by_standing.entry(standing(instance, request)).or_default();
+            nodes.entry(&instance.node).or_default().push(instance);
         }
-        let mut next: BinaryHeap<Next<'a>> = BinaryHeap::new();
-        let mut queues: HashMap<&EdgeNodeId, Vec<&'a Instance>> = HashMap::new();
+    }
+    let mut taken = Taken { victims: Vec::new(), passed: HashMap::new(), count, floor };
+    for nodes in by_standing.into_values() {
+        let mut line = Line::of(nodes, &neighbours);
+        while !taken.is_enough() {
+            let Some(next) = line.next(&neighbours) else { break };
+            for victim in taken.take(next) {
+                neighbours.entry(&victim.node).and_modify(|count| *count -= 1);
+            }
+        }
+    }
+    taken.victims
+}
+
+/// What is taken so far, and what was passed over for the floor's sake.
+struct Taken<'a, 'floor> {
+    victims: Vec<&'a Instance>,
+    passed: HashMap<(&'a EdgeNodeId, &'a Isp), VecDeque<&'a Instance>>,
+    count: usize,
+    floor: &'floor mut Floor,
+}
+
+impl<'a> Taken<'a, '_> {
+    fn is_enough(&self) -> bool {
+        self.victims.len() >= self.count
+    }
+
+    /// Takes the next in line, where the floor allows it, and with it those that may go now that it does; returns them.
+    fn take(&mut self, next: &'a Instance) -> Vec<&'a Instance> {
+        let cell = (&next.node, &next.isp);
+        if !self.floor.take(next) {
+            self.passed.entry(cell).or_default().push_back(next);
+            return Vec::new();
+        }
+        let from = self.victims.len();
+        self.victims.push(next);
+        // Only one that is not ready makes way: fewer are wanted then, and as many are ready.
+        let waiting = self.passed.get_mut(&cell).filter(|_| !next.is_ready());
+        if let Some(waiting) = waiting {
+            while self.victims.len() < self.count
+                && waiting.front().is_some_and(|front| self.floor.take(front))
+            {
+                self.victims.extend(waiting.pop_front());
+            }
+        }
+        self.victims[from..].to_vec()
+    }
+}
+
+/// Those of one standing, node by node; the newest of a node stands last.
+struct Line<'a> {
+    next: BinaryHeap<Next<'a>>,
+    queues: HashMap<&'a EdgeNodeId, Vec<&'a Instance>>,
+}
+
+impl<'a> Line<'a> {
+    fn of(
+        nodes: BTreeMap<&'a EdgeNodeId, Vec<&'a Instance>>,
+        neighbours: &HashMap<&EdgeNodeId, u32>,
+    ) -> Self {
+        let mut line = Self { next: BinaryHeap::new(), queues: HashMap::new() };
         for (node, mut queue) in nodes {
             queue.sort_by_key(|instance| age(instance));
-            next.extend(queue.last().map(|last| rank(neighbours[node], last)));
-            queues.insert(node, queue);
+            line.next.extend(queue.last().map(|last| rank(neighbours[node], last)));
+            line.queues.insert(node, queue);
         }
-        while victims.len() < count {
-            let Some(Next { node, .. }) = next.pop() else { break };
-            let Some(victim) = queues.get_mut(node).and_then(Vec::pop) else { continue };
-            victims.push(victim);
-            let left_on_node = neighbours.entry(node).and_modify(|count| *count -= 1).or_default();
-            next.extend(queues[node].last().map(|last| rank(*left_on_node, last)));
+        line
+    }
+
+    /// The next of the node with the most neighbours. A node that lost one since it was put in line is put back with
+    /// what it has now.
+    fn next(&mut self, neighbours: &HashMap<&EdgeNodeId, u32>) -> Option<&'a Instance> {
+        loop {
+            let Next { node, neighbours: then, .. } = self.next.pop()?;
+            let now = neighbours.get(node).copied().unwrap_or_default();
+            let queue = self.queues.get_mut(node)?;
+            if now < then {
+                self.next.extend(queue.last().map(|last| rank(now, last)));
+                continue;
+            }
+            let victim = queue.pop()?;
+            // As if it went; where it does not, it is put right when it is the node's turn.
+            self.next.extend(queue.last().map(|last| rank(now, last)));
+            return Some(victim);
         }
     }
-    victims
 }
 
 /// The next instance of a node in line; the greatest is chosen.
@@ -138,13 +216,41 @@ fn age(instance: &Instance) -> (WallTime, &InstanceId) {
 fn standing(instance: &Instance, request: &ReleaseRequest<'_>) -> Standing {
     Standing {
         unknown: instance.status() == InstanceStatus::Unknown,
+        hosted: instance.origin == Origin::Hosted,
         sound: instance.status() != InstanceStatus::Failed,
         ready: instance.ready,
         stable: instance.version == *request.stable_version,
     }
 }
 
-fn describe(item: &ScopedItem, left: &[&Instance], victims: Vec<&Instance>, missing: u32) -> PlannedItem {
+/// What of `left` would have to change for the item to find what it asks for: who is protected, and the floor.
+fn remedies(left: &[&Instance], victims: &[&Instance], missing: u32) -> Vec<Remedy> {
+    let mut remedies = Vec::new();
+    if missing == 0 {
+        return remedies;
+    }
+    let protected: Vec<InstanceId> = left
+        .iter()
+        .filter(|instance| instance.protected)
+        .map(|instance| instance.shown_id().clone())
+        .take(missing as usize)
+        .collect();
+    let kept = left.len() - victims.len() - left.iter().filter(|instance| instance.protected).count();
+    if !protected.is_empty() {
+        remedies.push(Remedy::Unprotect { instances: protected });
+    }
+    if kept > 0 {
+        remedies.push(Remedy::LowerMinReady { keeps: u32::try_from(kept).unwrap_or(u32::MAX) });
+    }
+    remedies
+}
+
+fn describe(
+    item: &ScopedItem,
+    left: &[&Instance],
+    victims: Vec<&Instance>,
+    (missing, remedies): (u32, Vec<Remedy>),
+) -> PlannedItem {
     let mut placements: Vec<Placement> = Vec::new();
     if missing == 0 {
         let mut before: HashMap<(&EdgeNodeId, &Isp), u32> = HashMap::new();
@@ -161,13 +267,13 @@ fn describe(item: &ScopedItem, left: &[&Instance], victims: Vec<&Instance>, miss
                     isp: victim.isp.clone(),
                     count: 0,
                     before: before.get(&cell).copied().unwrap_or_default(),
-                    victims: Vec::new(),
+                    instances: Vec::new(),
                 });
             }
             placements[at].count += 1;
-            placements[at].victims.push(victim.id.clone());
+            placements[at].instances.push(victim.id.clone());
         }
     }
-    let shortage = (missing > 0).then(|| Shortage { missing, alternatives: Vec::new() });
+    let shortage = (missing > 0).then_some(Shortage { missing, alternatives: Vec::new(), remedies });
     PlannedItem { index: item.index, wanted: item.count, placements, shortage }
 }

@@ -1,18 +1,17 @@
 //! How an event changes what is believed. Pure and total: the same entries give the same state, and an event
-//! about something unknown changes nothing. Instances have a file of their own, `apply::instance`. Decides nothing; whatever is counted is counted here, once.
+//! about something unknown changes nothing. Operations and instances have files of their own. Decides nothing;
+//! whatever is counted is counted here, once.
 
 mod instance;
+mod operation;
+mod own_instance;
 
-use super::{State, TokenAnswer};
+use super::{Draining, State};
 use crate::application::{Application, Phase, StatusDescription, Version};
-use crate::event::{AcceptedOperation, Entry, Event, NewApplication, ReleaseCause};
+use crate::event::{Entry, Event, NewApplication, ReleaseCause};
 use crate::fleet::Fleet;
-use crate::id::{AccountId, AppId, Digest, OperationId, VersionName};
-use crate::operation::{
-    Operation, OperationKind, OperationStatus, STEPS_AT_MOST, Step, Subject, Tally, TargetState,
-};
+use crate::id::{AccountId, AppId, Digest, VersionName};
 use crate::time::Now;
-use imbl::Vector;
 use std::sync::Arc;
 
 pub(crate) use instance::cell_of;
@@ -48,19 +47,41 @@ impl State {
                     self.release(now, operation, cause, released);
                 }
                 if *cause != ReleaseCause::Asked {
-                    self.change(app, now, |application| {
-                        application.revision = application.revision.saturating_add(1);
-                    });
+                    self.change(app, now, raise_revision);
                 }
             }
             Event::InstanceObserved { instance, ready, pods } => self.observe(now, instance, *ready, pods),
             Event::InstanceGone { instance } => self.remove(now, instance),
             Event::ImagePinned { app, version, image, digest } => self.pin(app, version, image, digest),
             Event::NodesUnreachable { nodes } => nodes.iter().for_each(|node| self.lose_sight_of(now, node)),
-            Event::NodesReachable { nodes } => {
-                for node in nodes {
-                    self.unreachable.remove(node);
-                }
+            Event::NodesReachable { nodes } => nodes.iter().for_each(|node| self.sees_again(node)),
+            Event::InstancesRevived { operation, app, instances } => {
+                instances.iter().for_each(|instance| self.revive(now, operation, instance));
+                self.change(app, now, raise_revision);
+            }
+            Event::InstancesProtected { app, instances, protection } => {
+                instances.iter().for_each(|instance| self.protect(instance, *protection));
+                self.change(app, now, |_| {});
+            }
+            Event::OwnInstancesCreated { instances } => {
+                instances.iter().for_each(|instance| self.own(instance));
+            }
+            Event::OwnInstanceReleased { instance } => self.disown(instance),
+            Event::ApplicationModified { app, min_ready } => {
+                self.change(app, now, |application| {
+                    Arc::make_mut(&mut application.resources).min_ready = *min_ready;
+                });
+            }
+            Event::NodeDraining { node, operation } => {
+                let (since, operation) = (now.wall, operation.clone());
+                self.draining
+                    .insert(node.clone(), Draining { since, operation, failed: imbl::OrdSet::new() });
+            }
+            Event::NodeResumed { node } => {
+                self.draining.remove(node);
+            }
+            Event::OperationUndoing { operation, cause, deadline, deadline_at } => {
+                self.undo(now, operation, *cause, (*deadline, *deadline_at));
             }
             Event::OperationEnded { operation, status, outcome, description } => {
                 self.end(now, operation, *status, outcome, description);
@@ -119,113 +140,6 @@ impl State {
         }
     }
 
-    fn accept(&mut self, now: Now, accepted: &AcceptedOperation) {
-        let Subject::Application(app) = &accepted.subject;
-        let kind = accepted.kind;
-        let (phase, step) = match kind {
-            OperationKind::Create => (Phase::Creating, "DEPLOY_CONTAINER"),
-            OperationKind::Add => (Phase::Updating, "DEPLOY_CONTAINER"),
-            OperationKind::Del => (Phase::Updating, "RELEASE_CONTAINER"),
-            OperationKind::Delete => (Phase::Deleting, "RELEASE_CONTAINER"),
-        };
-        self.change(app, now, |application| {
-            application.phase = phase;
-            application.status = StatusDescription {
-                status: format!("{}_RUNNING", prefix(kind)),
-                step: step.into(),
-                description: accepted.description.clone(),
-                started_at: now.wall,
-            };
-            application.revision = application.revision.saturating_add(1);
-            application.operation = Some(accepted.id.clone());
-        });
-        let revision = self.applications.get(app).map_or(0, |application| application.revision);
-        let number = self.next_number;
-        self.next_number = self.next_number.saturating_add(1);
-        let operation = Operation {
-            id: accepted.id.clone(),
-            number,
-            account: accepted.account.clone(),
-            subject: accepted.subject.clone(),
-            kind,
-            action: accepted.action.clone(),
-            caller: accepted.caller.clone(),
-            parameters: accepted.parameters.clone(),
-            revision,
-            accepted_at: now.wall,
-            timeout_s: accepted.timeout_s,
-            deadline: accepted.deadline,
-            deadline_at: accepted.deadline_at,
-            ended_at: None,
-            status: OperationStatus::Running,
-            items: accepted.items.clone(),
-            targets: Vector::new(),
-            tally: Tally::default(),
-            skipped: accepted.skipped.clone(),
-            steps: Vector::unit(Step { at: now.wall, text: format!("accepted: {}", accepted.description) }),
-            outcome: None,
-        };
-        self.operations_by_account.insert((accepted.account.clone(), number), accepted.id.clone());
-        self.operations_by_app.insert((app.clone(), number), accepted.id.clone());
-        self.deadlines.insert((accepted.deadline, accepted.id.clone()));
-        self.operations.insert(accepted.id.clone(), Arc::new(operation));
-        if let Some(token) = &accepted.client_token {
-            let (fingerprint, at) = (token.fingerprint.clone(), now.wall);
-            let answer =
-                TokenAnswer { fingerprint, at, operation: accepted.id.clone(), app: app.clone(), revision };
-            self.remember_token(&accepted.account, &accepted.action, token, answer);
-        }
-        if let Some(nonce) = &accepted.nonce {
-            self.remember_nonce(nonce, now.wall);
-        }
-    }
-
-    fn end(&mut self, now: Now, id: &OperationId, status: OperationStatus, outcome: &str, description: &str) {
-        let Some(operation) = self.operations.get_mut(id).filter(|operation| operation.is_running()) else {
-            return;
-        };
-        let operation = Arc::make_mut(operation);
-        operation.status = status;
-        operation.ended_at = Some(now.wall);
-        operation.outcome = Some(outcome.to_owned());
-        for target in operation.targets.iter_mut().filter(|target| target.state == TargetState::Waiting) {
-            target.state = TargetState::GivenUp;
-        }
-        operation.tally.given_up += std::mem::take(&mut operation.tally.waiting);
-        push_step(operation, now, outcome.to_owned());
-        let operation = operation.clone();
-        for target in &operation.targets {
-            if self.targets.get(&target.instance).is_some_and(|(owner, _)| owner == id) {
-                self.targets.remove(&target.instance);
-            }
-        }
-        self.deadlines.remove(&(operation.deadline, id.clone()));
-        let Subject::Application(app) = &operation.subject;
-        self.change(app, now, |application| {
-            application.revision = application.revision.saturating_add(1);
-            application.operation = None;
-            let (phase, end) = match (status, operation.kind) {
-                (OperationStatus::Running | OperationStatus::Superseded | OperationStatus::Canceled, _) => {
-                    return;
-                }
-                (OperationStatus::Succeeded, OperationKind::Delete) => (Phase::Deleting, "SUCCESS"),
-                (OperationStatus::Succeeded, _) => (Phase::Running, "SUCCESS"),
-                (OperationStatus::Failed, OperationKind::Create) => (Phase::CreateFailed, "FAILED"),
-                (OperationStatus::Failed, OperationKind::Add | OperationKind::Del) => {
-                    (Phase::UpdateFailed, "FAILED")
-                }
-                (OperationStatus::Failed, OperationKind::Delete) => (Phase::DeleteFailed, "FAILED"),
-            };
-            application.phase = phase;
-            application.status.status = format!("{}_{end}", prefix(operation.kind));
-            application.status.description = description.to_owned();
-            if status == OperationStatus::Succeeded {
-                application.status.step = "DONE".into();
-            }
-        });
-        self.remember_ended(&operation.account, id, now.wall, now.wall);
-    }
-
     fn delete(&mut self, app: &AppId) {
         let Some(application) = self.applications.remove(app) else { return };
         self.apps_by_account.remove(&(application.account.clone(), app.clone()));
@@ -240,21 +154,8 @@ impl State {
     }
 }
 
-fn push_step(operation: &mut Operation, now: Now, text: String) {
-    operation.steps.push_back(Step { at: now.wall, text });
-    // The first one says what was asked, so it stays; the oldest after it goes.
-    if operation.steps.len() > STEPS_AT_MOST {
-        operation.steps.remove(1);
-    }
-}
-
-/// `AppStatus.StatusDescrip.status` is this with `_RUNNING`, `_SUCCESS` or `_FAILED` (ens-api.md §1.2).
-fn prefix(kind: OperationKind) -> &'static str {
-    match kind {
-        OperationKind::Create => "CREATE",
-        OperationKind::Add | OperationKind::Del => "UPDATE",
-        OperationKind::Delete => "DELETE",
-    }
+fn raise_revision(application: &mut Application) {
+    application.revision = application.revision.saturating_add(1);
 }
 
 pub(in crate::state) fn name_key(application: &Application) -> (AccountId, String, String) {

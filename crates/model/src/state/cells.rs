@@ -98,5 +98,9 @@ impl State {
 }
 
 fn wanted_instance(instance: &Instance) -> WantedInstance {
-    WantedInstance { id: instance.id.clone(), deployment: instance.deployment.clone() }
+    WantedInstance {
+        id: instance.id.clone(),
+        deployment: instance.deployment.clone(),
+        host: instance.host.clone(),
+    }
 }

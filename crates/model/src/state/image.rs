@@ -1,15 +1,16 @@
 //! The state as plain lists, for snapshots: only what cannot be derived. Indices are built anew, so an image of
 //! the state and the state itself are one and the same thing.
 
-use super::State;
 use super::apply::{cell_of, name_key};
 use super::memory::{Gone, TokenAnswer};
+use super::{Draining, State};
 use crate::application::Application;
 use crate::command::Nonce;
 use crate::fleet::Fleet;
 use crate::id::{AccountId, EdgeNodeId, Share, Texts};
 use crate::instance::Instance;
 use crate::operation::{Operation, Subject, TargetState};
+use crate::own_instance::OwnInstance;
 use crate::time::{Now, WallTime};
 use crate::wanted::Epoch;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,13 @@ pub(crate) struct Image {
     next_number: u64,
     fleet: Arc<Fleet>,
     unreachable: Vec<EdgeNodeId>,
+    /// Since when, in the same order; shorter in images from before this was kept.
+    #[serde(default)]
+    unreachable_since: Vec<WallTime>,
+    #[serde(default)]
+    draining: Vec<(EdgeNodeId, Draining)>,
+    #[serde(default)]
+    owned: Vec<Arc<OwnInstance>>,
     applications: Vec<Arc<Application>>,
     instances: Vec<Arc<Instance>>,
     operations: Vec<Arc<Operation>>,
@@ -56,7 +64,14 @@ impl Image {
             epoch: state.epoch,
             next_number: state.next_number,
             fleet: state.fleet.clone(),
-            unreachable: state.unreachable.iter().cloned().collect(),
+            unreachable: state.unreachable.keys().cloned().collect(),
+            unreachable_since: state.unreachable.values().copied().collect(),
+            draining: state
+                .draining
+                .iter()
+                .map(|(node, draining)| (node.clone(), draining.clone()))
+                .collect(),
+            owned: state.owned.values().cloned().collect(),
             applications: state.applications.values().cloned().collect(),
             instances: state.instances.values().cloned().collect(),
             operations: state.operations.values().cloned().collect(),
@@ -68,12 +83,14 @@ impl Image {
     }
 
     pub(crate) fn into_state(self) -> State {
+        let since = self.unreachable_since.into_iter().chain(std::iter::repeat(self.last.wall));
         let mut state = State {
             sequence: self.sequence,
             last: self.last,
             epoch: self.epoch,
             next_number: self.next_number,
-            unreachable: self.unreachable.into_iter().collect(),
+            unreachable: self.unreachable.into_iter().zip(since).collect(),
+            draining: self.draining.into_iter().collect(),
             ..State::default()
         };
         state.install(&self.fleet);
@@ -85,6 +102,11 @@ impl Image {
             state.applications.insert(application.id.clone(), application);
         }
         state.take_in_instances(self.instances, &mut texts);
+        for mut own in self.owned {
+            share_texts_of_own(Arc::make_mut(&mut own), &mut texts);
+            state.index_own(&own);
+            state.owned.insert(own.id.clone(), own);
+        }
         for mut operation in self.operations {
             share_texts_of_operation(Arc::make_mut(&mut operation), &mut texts);
             state.take_in(operation);
@@ -130,16 +152,19 @@ impl State {
     /// Enters an operation wherever it is looked up; its instances are there already.
     fn take_in(&mut self, operation: Arc<Operation>) {
         let id = operation.id.clone();
-        let Subject::Application(app) = &operation.subject;
         self.operations_by_account.insert((operation.account.clone(), operation.number), id.clone());
-        self.operations_by_app.insert((app.clone(), operation.number), id.clone());
+        if let Some(app) = operation.subject.app() {
+            self.operations_by_app.insert((app.clone(), operation.number), id.clone());
+        }
         if let Some(ended_at) = operation.ended_at {
             self.memory.restore_ended(operation.account.clone(), id.clone(), ended_at);
         } else {
             self.deadlines.insert((operation.deadline, id.clone()));
             for (at, target) in operation.targets.iter().enumerate() {
                 let awaited = match target.state {
-                    TargetState::Waiting | TargetState::Done => self.instances.contains_key(&target.instance),
+                    TargetState::Waiting | TargetState::OutOfReach | TargetState::Done => {
+                        self.instances.contains_key(&target.instance)
+                    }
                     TargetState::GivenUp => false,
                 };
                 if awaited {
@@ -162,10 +187,19 @@ fn share_texts(instance: &mut Instance, texts: &mut Texts) {
     instance.operation.share(texts);
 }
 
+fn share_texts_of_own(own: &mut OwnInstance, texts: &mut Texts) {
+    own.account.share(texts);
+    own.spec.share(texts);
+    own.node.share(texts);
+    own.isp.share(texts);
+    own.operation.share(texts);
+}
+
 fn share_texts_of_operation(operation: &mut Operation, texts: &mut Texts) {
     operation.account.share(texts);
-    let Subject::Application(app) = &mut operation.subject;
-    app.share(texts);
+    if let Subject::Application(app) = &mut operation.subject {
+        app.share(texts);
+    }
     for target in &mut operation.targets {
         target.node.share(texts);
         target.isp.share(texts);

@@ -7,7 +7,6 @@ use super::ledger::{Bounds, Forgotten, Ledger, Reason};
 use crate::command::{ClientToken, Nonce};
 use crate::id::{AccountId, AppId, Digest, InstanceId, OperationId};
 use crate::instance::Instance;
-use crate::operation::Subject;
 use crate::time::{Now, WallTime};
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
@@ -44,7 +43,7 @@ pub struct TokenAnswer {
     pub fingerprint: Digest,
     pub at: WallTime,
     pub operation: OperationId,
-    pub app: AppId,
+    pub app: Option<AppId>,
     pub revision: u64,
 }
 
@@ -158,8 +157,9 @@ impl State {
         {
             let Some(forgotten) = self.operations.remove(&key) else { continue };
             self.operations_by_account.remove(&(forgotten.account.clone(), forgotten.number));
-            let Subject::Application(app) = &forgotten.subject;
-            self.operations_by_app.remove(&(app.clone(), forgotten.number));
+            if let Some(app) = forgotten.subject.app() {
+                self.operations_by_app.remove(&(app.clone(), forgotten.number));
+            }
         }
     }
 

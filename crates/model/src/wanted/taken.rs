@@ -92,7 +92,7 @@ mod tests {
         let template = Arc::new(CellTemplate { app_name: String::new(), limits, workloads, pins });
         let instance = |index| {
             let (id, deployment) = (InstanceId::new(format!("i-{index}")), "abcdefgh".to_owned());
-            WantedInstance { id, deployment }
+            WantedInstance { id, deployment, host: None }
         };
         let cell = |(app, count): &(&str, usize)| WantedCell {
             key: key(app),

@@ -17,6 +17,7 @@ use ensemble_model::log::recovery::{Recovered, recover};
 use ensemble_model::observation::{
     InstanceObservation, Observation, PodObservation, Presence, Reach, ResolvedImage,
 };
+use ensemble_model::operation::OnTimeout;
 use ensemble_model::permit::{Permit, Principal, authorize};
 use ensemble_model::refusal::Refusal;
 use ensemble_model::selector::{Level, SelectorItem};
@@ -64,7 +65,7 @@ pub(crate) fn app() -> AppId {
 }
 
 pub(crate) fn item(region: &str, isp: Option<&str>, count: u32) -> SelectorItem {
-    SelectorItem { region_code: Some(region.into()), isp: isp.map(Isp::new), count }
+    SelectorItem { region_code: Some(region.into()), isp: isp.map(Isp::new), count, instances: Vec::new() }
 }
 
 impl House {
@@ -207,12 +208,7 @@ impl House {
         let number = self.tickets + 1 + self.state().sequence() * 1_000;
         let request = RequestFacts {
             request_id: OperationId::new(format!("OPERATION-{number}")),
-            action: match change {
-                Change::Create(_) => "CreateApplication",
-                Change::Rescale(_) => "RescaleApplication",
-                Change::Delete(_) => "DeleteApplication",
-            }
-            .into(),
+            action: change.action().into(),
             source: "127.0.0.1".into(),
             parameters: json!({}),
             client_token: None,
@@ -354,6 +350,7 @@ pub(crate) fn rescale(direction: Direction, selector: Vec<SelectorItem>) -> Resc
         selector,
         to_version: None,
         timeout_s: 300,
+        on_timeout: OnTimeout::Keep,
         partial: Partial::Refused,
         if_revision: None,
         if_plan: None,
@@ -391,6 +388,7 @@ pub(crate) fn create(name: &str, selector: Vec<SelectorItem>) -> CreateApplicati
             image_id: None,
             net_security_strategy: None,
             init_config: None,
+            min_ready: 0,
         },
         version: VersionName::new("v1"),
         workloads: vec![Workload {
@@ -403,5 +401,6 @@ pub(crate) fn create(name: &str, selector: Vec<SelectorItem>) -> CreateApplicati
         level: Level::AreaIspCode,
         selector,
         timeout_s: 1_800,
+        on_timeout: OnTimeout::Keep,
     }
 }

@@ -86,10 +86,30 @@ fn an_add_does_not_succeed_with_an_instance_that_cannot_be_reached() {
     house.ready(&house.held_on(SHANGHAI));
     house.observe(Reach::Unreachable(vec![EdgeNodeId::new(SHANGHAI)]), Vec::new());
 
-    house.ready(&house.held_on(WUXI));
     assert_eq!(house.phase(), Some(Phase::Updating));
 
+    house.ready(&house.held_on(WUXI));
+
+    assert_eq!(
+        house.status(),
+        "UPDATE_FAILED/DEPLOY_CONTAINER/only what cannot be reached is left (1 on `cn-shanghai-cmcc` held: unreachable \
+         since 2026-01-01 00:00:00 UTC): 1 of 2 ready; item 0 (cn-shanghai-cmcc): 0/1, item 1 \
+         (cn-wuxi-telecom_unicom_cmcc-3): 1/1"
+    );
+    assert_eq!((house.held().len(), house.releasing().len()), (2, 0));
+}
+
+#[test]
+fn what_is_back_in_reach_before_the_rest_is_done_counts_again() {
+    let mut house = House::new();
+    house.create(Vec::new()).unwrap();
+    house.add(vec![item(SHANGHAI, None, 1), item(WUXI, None, 1)]).unwrap();
     house.ready(&house.held_on(SHANGHAI));
+    house.observe(Reach::Unreachable(vec![EdgeNodeId::new(SHANGHAI)]), Vec::new());
+
+    house.ready(&house.held_on(SHANGHAI));
+    house.ready(&house.held_on(WUXI));
+
     assert_eq!(house.phase(), Some(Phase::Running));
 }
 

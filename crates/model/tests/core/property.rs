@@ -121,11 +121,12 @@ fn check_invariants(house: &House) {
     for operation in view.operations(None) {
         let count = |state| operation.targets.iter().filter(|target| target.state == state).count() as u32;
         assert_eq!(operation.tally.waiting, count(TargetState::Waiting));
+        assert_eq!(operation.tally.out_of_reach, count(TargetState::OutOfReach));
         assert_eq!(operation.tally.done, count(TargetState::Done));
         assert_eq!(operation.tally.given_up, count(TargetState::GivenUp));
         assert_eq!(operation.is_running(), operation.outcome.is_none());
         if operation.is_running() {
-            let Subject::Application(app) = &operation.subject;
+            let Subject::Application(app) = &operation.subject else { continue };
             assert!(
                 running.insert(app.clone(), operation.id.clone()).is_none(),
                 "two operations run on {app}"

@@ -29,6 +29,7 @@ fn log_time_goes_on_by_the_wall_clock_where_that_is_plausible() {
 fn a_jump_of_the_wall_clock_neither_expires_nor_freezes_anything() {
     let mut house = House::new();
     house.create(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.observe(Reach::Whole, Vec::new());
     house.pass(10);
 
     house.now.wall = WallTime(BEGIN + 365 * 24 * 3_600_000);
@@ -46,6 +47,7 @@ fn the_loop_wakes_at_the_next_deadline() {
     house.create(vec![item(SHANGHAI, None, 1)]).unwrap();
     assert_eq!(house.control.next_wake(), Some(LogTime(10_000)), "when engines have to have reported");
 
+    house.observe(Reach::Whole, Vec::new());
     house.pass(10);
     assert_eq!(house.control.next_wake(), Some(LogTime(1_800_000)));
 
@@ -113,6 +115,7 @@ fn an_operation_keeps_its_deadline_over_a_restart() {
     let mut house = House::new();
     house.create(Vec::new()).unwrap();
     house.add(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.observe(Reach::Whole, Vec::new());
     house.pass(200);
     let mut house = house.restarted();
     house.observe(Reach::Whole, Vec::new());

@@ -83,7 +83,12 @@ fn explained(context: &Context, permit: &Permit, asked: RescaleApplication, erro
 }
 
 pub(super) fn selector_item(item: Item) -> SelectorItem {
-    SelectorItem { region_code: item.region_code, isp: item.isp_code.map(Isp::new), count: item.count }
+    SelectorItem {
+        region_code: item.region_code,
+        isp: item.isp_code.map(Isp::new),
+        count: item.count,
+        instances: Vec::new(),
+    }
 }
 
 pub(super) fn direction(asked: RescaleType) -> Direction {

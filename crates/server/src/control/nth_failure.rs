@@ -118,7 +118,7 @@ fn commands() -> [Command; 3] {
         request.client_token = Some(token);
         Command { request, ..command }
     };
-    let anywhere = |count| vec![SelectorItem { region_code: None, isp: None, count }];
+    let anywhere = |count| vec![SelectorItem { region_code: None, isp: None, count, instances: Vec::new() }];
     let rescale = Change::Rescale(RescaleApplication {
         app: AppId::new("shop"),
         direction: Direction::Add,

@@ -261,6 +261,7 @@ pub(crate) fn asked(id: &str, direction: Direction, items: &[(&str, u32)]) -> Re
         region_code: Some((*code).to_owned()),
         isp: None,
         count: *count,
+        instances: Vec::new(),
     });
     let change = Change::Rescale(RescaleApplication {
         app: AppId::new(APP),

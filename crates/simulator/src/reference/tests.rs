@@ -8,7 +8,7 @@ use crate::invariant::house::{
 use ensemble_model::id::OperationId;
 
 fn item(code: &str, isp: Option<&str>, count: u32) -> SelectorItem {
-    SelectorItem { region_code: Some(code.to_owned()), isp: isp.map(Isp::new), count }
+    SelectorItem { region_code: Some(code.to_owned()), isp: isp.map(Isp::new), count, instances: Vec::new() }
 }
 
 /// Node, carrier and count of an Add, by item; nothing where it does not fit.

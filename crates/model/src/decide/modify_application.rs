@@ -1,0 +1,22 @@
+//! ModifyApplicationAttribute: changes what the application keeps to from now on; done in the accepting append.
+
+use super::draft::Draft;
+use super::{accept_and_end, check_revision, owned};
+use crate::command::{Accepted, Command, ModifyApplication};
+use crate::event::Event;
+use crate::operation::Subject;
+use crate::refusal::Refusal;
+
+pub(super) fn on(
+    draft: &mut Draft,
+    command: &Command,
+    modify: &ModifyApplication,
+) -> Result<Accepted, Refusal> {
+    let application = owned(&draft.state, &command.permit, &modify.app)?;
+    check_revision(application, modify.if_revision)?;
+    let (app, min_ready) = (application.id.clone(), modify.min_ready);
+    let outcome = format!("minReady is {min_ready}, was {}", application.resources.min_ready);
+    Ok(accept_and_end(draft, command, Subject::Application(app.clone()), &outcome, |draft| {
+        draft.emit(Event::ApplicationModified { app, min_ready });
+    }))
+}

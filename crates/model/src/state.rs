@@ -166,6 +166,11 @@ impl State {
         self.instances_on(node).count()
     }
 
+    /// The id that an account knows an instance by.
+    pub fn shown_id<'a>(&'a self, id: &'a InstanceId) -> &'a InstanceId {
+        self.instances.get(id).map_or(id, |instance| instance.shown_id())
+    }
+
     /// What the holder of `permit` may see.
     pub fn account<'a>(&'a self, permit: &'a Permit) -> AccountView<'a> {
         AccountView { state: self, account: permit.account() }

@@ -113,6 +113,7 @@ mod tests {
                 .map(|index| WantedInstance {
                     id: InstanceId::new(format!("i-{index}")),
                     deployment: "abcdefgh".into(),
+                    host: None,
                 })
                 .collect(),
             release: Vec::new(),

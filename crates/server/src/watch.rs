@@ -10,7 +10,6 @@ use crate::view::pulls::Pulls;
 use bytes::Bytes;
 use ensemble_model::event::Event;
 use ensemble_model::id::{AppId, InstanceId, OperationId};
-use ensemble_model::operation;
 use ensemble_model::permit::Permit;
 use ensemble_model::state::{AccountView, State};
 use ensemble_wire::payload::event::{self as payload, Event as Shown};
@@ -207,7 +206,7 @@ impl Touched {
             Event::OperationAccepted { operation } => {
                 self.operations.insert(operation.id.clone());
             }
-            Event::OperationEnded { operation, .. } => {
+            Event::OperationEnded { operation, .. } | Event::OperationUndoing { operation, .. } => {
                 self.operations.insert(operation.clone());
             }
             Event::InstancesPlanned { operation, placements, .. } => {
@@ -222,6 +221,11 @@ impl Touched {
             Event::InstanceObserved { instance, .. } | Event::InstanceGone { instance } => {
                 self.instances.insert(instance.clone());
             }
+            Event::InstancesRevived { operation, instances, .. } => {
+                self.instances.extend(instances.iter().cloned());
+                self.operations.insert(operation.clone());
+            }
+            Event::InstancesProtected { instances, .. } => self.instances.extend(instances.iter().cloned()),
             Event::NodesUnreachable { nodes } | Event::NodesReachable { nodes } => {
                 let there = account
                     .applications()
@@ -233,6 +237,11 @@ impl Touched {
             Event::FleetInstalled { .. }
             | Event::ImagePinned { .. }
             | Event::ApplicationCreated { .. }
+            | Event::ApplicationModified { .. }
+            | Event::OwnInstancesCreated { .. }
+            | Event::OwnInstanceReleased { .. }
+            | Event::NodeDraining { .. }
+            | Event::NodeResumed { .. }
             | Event::ApplicationDeleted { .. } => {}
         }
     }
@@ -308,8 +317,7 @@ fn app_of<'a>(account: AccountView<'a>, id: &InstanceId) -> Option<&'a AppId> {
 }
 
 fn operation_app<'a>(account: AccountView<'a>, id: &OperationId) -> Option<&'a AppId> {
-    let operation::Subject::Application(app) = &account.operation(id)?.subject;
-    Some(app)
+    account.operation(id)?.subject.app()
 }
 
 /// The id stands only on the last event of an entry, so that a resumed stream loses nothing.

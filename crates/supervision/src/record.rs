@@ -42,6 +42,9 @@ pub struct InstanceRecord {
     pub id: InstanceId,
     pub cell: CellKey,
     pub deployment: String,
+    /// What its containers are told it is called, where that is not its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<InstanceId>,
     pub template: CellTemplate,
 }
 

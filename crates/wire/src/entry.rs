@@ -34,6 +34,7 @@ pub struct Action {
 pub enum Group {
     Application,
     Device,
+    Instance,
     Region,
     /// Ours; an official client never meets these by accident.
     Extension,
@@ -121,6 +122,15 @@ pub enum ValueType {
         maximum_items: usize,
     },
     JsonObject,
+    /// `Name.1.Key`, `Name.1.Value`, `Name.2.Key`, …: read as an array of objects.
+    Family {
+        keys: &'static [&'static str],
+        at_most: usize,
+    },
+    /// Documented, and refused: it promises what there is none of here.
+    Refused {
+        why: &'static str,
+    },
     /// `yyyy-MM-dd`.
     Date,
 }
@@ -184,6 +194,11 @@ impl Parameter {
 
     pub const fn choice(name: &'static str, values: &'static [&'static str], example: &'static str) -> Self {
         Self::of(name, ValueType::Enum(values), example)
+    }
+
+    pub const fn refused(name: &'static str, why: &'static str) -> Self {
+        Self::of(name, ValueType::Refused { why }, "")
+            .about("Refused: it promises what an edge node's share is not.")
     }
 
     pub const fn required(mut self) -> Self {
@@ -291,6 +306,7 @@ impl Group {
         match self {
             Self::Application => "Applications",
             Self::Device => "Devices",
+            Self::Instance => "Instances",
             Self::Region => "Regions",
             Self::Extension => "Ensemble extensions",
         }

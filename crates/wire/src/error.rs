@@ -159,6 +159,14 @@ pub enum Reason {
     UnknownInstance,
     UnknownVersion,
     UnknownEdgeNode,
+    /// It is managed, hosted, protected or on its way out.
+    InstanceInTheWay,
+    /// It is over, or may not be canceled.
+    NotCancelable,
+    /// An edge node does not stand as the call needs it.
+    EdgeNodeInTheWay,
+    /// A rebalancing finds nothing to do.
+    NothingToMove,
     /// The name is taken in its cluster.
     ApplicationExists,
     ClientTokenReused,

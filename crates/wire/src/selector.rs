@@ -1,4 +1,4 @@
-//! `ResourceSelector`: a JSON array of items, each with regionCode, ispCode and count (ens-api.md §5,
+//! `ResourceSelector`: a JSON array of items, each with regionCode, ispCode and count, or instanceIds (ens-api.md §5,
 //! `decisions.md` §1.7 and §3). Form is checked when it is read, content item by item when it is asked for,
 //! because other refusals come between the two. Which codes exist is the model's to know.
 
@@ -35,9 +35,16 @@ pub(crate) const FIELDS: &[JsonField] = &[
         "[].count",
         "1 to 1,000",
         "4",
-        "How many instances, more or fewer; a difference, never a target. A decimal string is taken too.",
-    )
-    .required(),
+        "How many instances, more or fewer; a difference, never a target. A decimal string is taken too. Required \
+         but with instanceIds, where it is their number.",
+    ),
+    JsonField::of(
+        "[].instanceIds",
+        "1 to 1,000 instance ids",
+        r#"["i-5s9boobrmh5000kv4jmi0oeai"]"#,
+        "At RescaleLevel InstanceId: exactly these; regionCode and ispCode then only confirm where they are. \
+         instanceId stands for one.",
+    ),
 ];
 
 const ISP_CODES: [&str; 4] = ["telecom", "unicom", "cmcc", "cbn"];
@@ -59,6 +66,8 @@ pub struct Item {
     pub isp_code: Option<String>,
     /// 1 to 1,000; a difference, never a target.
     pub count: u32,
+    /// Those that are named: `instanceIds`, or one as `instanceId`.
+    pub instance_ids: Vec<String>,
 }
 
 /// One item of a selector that only filters: its count says nothing.
@@ -128,11 +137,15 @@ impl Selector {
     fn item(&self, index: usize, item: &Value) -> Result<Item, Error> {
         let place = format!("{}[{index}]", self.name);
         let members = members(&place, item)?;
-        Ok(Item {
-            region_code: region_code(&place, members)?,
-            isp_code: isp_code(&place, members)?,
-            count: count(&place, members)?,
-        })
+        let instance_ids = instance_ids(&place, members)?;
+        let is_counted = members.get("count").is_some_and(|count| !count.is_null());
+        let count = match instance_ids.len() {
+            0 => count(&place, members)?,
+            _ if is_counted => count(&place, members)?,
+            named => u32::try_from(named).unwrap_or(u32::MAX),
+        };
+        let region_code = region_code(&place, members)?;
+        Ok(Item { region_code, isp_code: isp_code(&place, members)?, count, instance_ids })
     }
 }
 
@@ -168,6 +181,28 @@ fn text<'a>(place: &str, members: &'a Map<String, Value>, key: &str) -> Result<O
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Error::invalid(format!("{place}.{key} is not a string"))),
     }
+}
+
+/// `instanceIds`, or its alias `instanceId` with one.
+fn instance_ids(place: &str, members: &Map<String, Value>) -> Result<Vec<String>, Error> {
+    let one = text(place, members, "instanceId")?.filter(|id| !id.is_empty());
+    let many = match members.get("instanceIds") {
+        None | Some(Value::Null) => return Ok(one.map(str::to_owned).into_iter().collect()),
+        Some(Value::Array(many)) => many,
+        Some(_) => return Err(Error::invalid(format!("{place}.instanceIds is not an array"))),
+    };
+    if one.is_some() {
+        return Err(Error::invalid(format!("{place} has both instanceIds and instanceId")));
+    }
+    if !(1..=MAX_COUNT as usize).contains(&many.len()) {
+        let counted = many.len();
+        return Err(Error::invalid(format!(
+            "{place}.instanceIds has {counted} ids, 1 to {MAX_COUNT} are taken"
+        )));
+    }
+    let id = |id: &Value| id.as_str().filter(|id| !id.is_empty()).map(str::to_owned);
+    let ids: Option<Vec<String>> = many.iter().map(id).collect();
+    ids.ok_or_else(|| Error::invalid(format!("{place}.instanceIds holds something that is no id")))
 }
 
 /// A whole number from 1 to 1,000; clients send it as a decimal string too.
@@ -212,9 +247,15 @@ mod tests {
                 Item {
                     region_code: Some("cn-wuxi-telecom_unicom_cmcc-3".into()),
                     isp_code: Some("telecom".into()),
-                    count: 2
+                    count: 2,
+                    instance_ids: Vec::new(),
                 },
-                Item { region_code: Some("cn-shanghai-cmcc".into()), isp_code: None, count: 4 },
+                Item {
+                    region_code: Some("cn-shanghai-cmcc".into()),
+                    isp_code: None,
+                    count: 4,
+                    instance_ids: Vec::new()
+                },
             ]
         );
     }
@@ -225,8 +266,26 @@ mod tests {
             json!([{ "count": 1 }, { "regionCode": "", "ispCode": "", "count": 1 }, { "regionCode": "All", "count": 1, "vendor": 7 }]),
         );
 
-        let expected = Item { region_code: None, isp_code: None, count: 1 };
+        let expected = Item { region_code: None, isp_code: None, count: 1, instance_ids: Vec::new() };
         assert_eq!(read.unwrap(), vec![expected; 3]);
+    }
+
+    #[test]
+    fn named_instances_are_counted_and_one_may_stand_alone() {
+        let ids = |items: Vec<Item>| -> Vec<(u32, Vec<String>)> {
+            items.into_iter().map(|item| (item.count, item.instance_ids)).collect()
+        };
+
+        let read = items(json!([
+            { "instanceIds": ["i-a", "i-b"] },
+            { "instanceId": "i-c" },
+            { "instanceIds": ["i-d"], "count": 2 },
+        ]));
+
+        let expected = [(2, vec!["i-a", "i-b"]), (1, vec!["i-c"]), (2, vec!["i-d"])];
+        let owned =
+            expected.map(|(count, ids)| (count, ids.into_iter().map(str::to_owned).collect::<Vec<_>>()));
+        assert_eq!(ids(read.unwrap()), owned);
     }
 
     #[test]
@@ -236,6 +295,13 @@ mod tests {
         for (item, expected) in [
             (json!(7), "ResourceSelector[1] is not an object"),
             (json!({}), "ResourceSelector[1] has no count"),
+            (json!({ "instanceIds": [] }), "ResourceSelector[1].instanceIds has 0 ids, 1 to 1000 are taken"),
+            (json!({ "instanceIds": "i-a" }), "ResourceSelector[1].instanceIds is not an array"),
+            (json!({ "instanceIds": [7] }), "ResourceSelector[1].instanceIds holds something that is no id"),
+            (
+                json!({ "instanceIds": ["i-a"], "instanceId": "i-a" }),
+                "ResourceSelector[1] has both instanceIds and instanceId",
+            ),
             (json!({ "count": 0 }), "ResourceSelector[1].count 0 is not a whole number from 1 to 1000"),
             (json!({ "count": -3 }), "ResourceSelector[1].count -3 is not a whole number from 1 to 1000"),
             (json!({ "count": 1001 }), "ResourceSelector[1].count 1001 is not a whole number from 1 to 1000"),

@@ -52,6 +52,8 @@ pub struct ResourceAttribute {
     pub image_id: Option<String>,
     pub net_security_strategy: Option<Value>,
     pub init_config: Option<Value>,
+    /// Ours: how many stay ready on each edge node and carrier while others go.
+    pub min_ready: u32,
 }
 
 /// The level at which the selector's regionCode is read.
@@ -167,6 +169,7 @@ fn resources(attribute: &Field<'_>) -> Result<ResourceAttribute, Error> {
         image_id: Some(image_id).filter(|id| !id.is_empty()),
         net_security_strategy: attribute.object("netSecurityStrategy")?,
         init_config: attribute.object("initConfig")?,
+        min_ready: attribute.integer_or("minReady", (0, 1_000), 0)?,
     })
 }
 

@@ -19,7 +19,11 @@ fn cell(node: &str, run: &[&str], release: &[&str]) -> WantedCell {
     let workload = WantedWorkload { name: "web".into(), pod_count: 1, containers: Vec::new() };
     let isp = Isp::new("cmcc");
     let (app, version) = (AppId::new("a"), VersionName::new("v1"));
-    let run = run.iter().map(|id| WantedInstance { id: InstanceId::new(*id), deployment: "abcdefgh".into() });
+    let run = run.iter().map(|id| WantedInstance {
+        id: InstanceId::new(*id),
+        deployment: "abcdefgh".into(),
+        host: None,
+    });
     WantedCell {
         key: CellKey { app, version, node: EdgeNodeId::new(node), isp },
         template: Arc::new(CellTemplate {

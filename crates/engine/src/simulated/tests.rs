@@ -32,7 +32,7 @@ fn cell(node: &str, run: &[&str], release: &[&str]) -> WantedCell {
         }),
         run: run
             .iter()
-            .map(|id| WantedInstance { id: InstanceId::new(*id), deployment: "abcdefgh".into() })
+            .map(|id| WantedInstance { id: InstanceId::new(*id), deployment: "abcdefgh".into(), host: None })
             .collect(),
         release: release.iter().map(|id| InstanceId::new(*id)).collect(),
     }

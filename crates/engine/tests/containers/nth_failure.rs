@@ -200,6 +200,7 @@ fn record() -> InstanceRecord {
             isp: Isp::new("cmcc"),
         },
         deployment: "abcdefgh".to_owned(),
+        host: None,
         template: CellTemplate {
             app_name: "shop".to_owned(),
             limits: Resources { vcpu: 1, memory_mib: 64 },

@@ -1,7 +1,7 @@
 //! CreateApplication: an application from a template and, where the template selects some, its first instances
 //! (ens-api.md §2.1). `oci:` images are read and pinned here, before anything is decided (`decisions.md` §6.3).
 
-use super::rescale_application::selector_item;
+use super::rescale_application::{ending, selector_item};
 use super::{Answer, Context, client_token};
 use crate::images;
 use ensemble_model::application::{ApplicationMeta, Container, Port, ResourceAttribute, Strategy, Workload};
@@ -22,15 +22,17 @@ pub(super) async fn handle(context: &Context, permit: Permit, request: Request) 
             let template = request.template()?;
             let pins = images::pin(&context.services.engines, &template.workloads).await?;
             let digests = pins.digests.clone();
-            let change = Change::Create(Box::new(change(template, digests, request.timeout_s)?));
+            let change = Change::Create(Box::new(change(template, digests, &request)?));
             let accepted = context.submit(permit, change, token).await?;
             drop(pins);
             accepted
         }
     };
     Ok({
-        let response =
-            Response { app_id: accepted.app.to_string(), request_id: accepted.operation.to_string() };
+        let response = Response {
+            app_id: accepted.app.as_ref().map(ToString::to_string).unwrap_or_default(),
+            request_id: accepted.operation.to_string(),
+        };
         Answer::accepted(&response, &accepted)
     })
 }
@@ -38,7 +40,7 @@ pub(super) async fn handle(context: &Context, permit: Permit, request: Request) 
 fn change(
     template: Template,
     pins: BTreeMap<String, Digest>,
-    timeout_s: u32,
+    request: &Request,
 ) -> Result<CreateApplication, Error> {
     let selector = template.selector.items()?.into_iter().map(selector_item).collect();
     Ok(CreateApplication {
@@ -48,7 +50,8 @@ fn change(
         pins,
         level: level(template.resources.area_level),
         selector,
-        timeout_s,
+        timeout_s: request.timeout_s,
+        on_timeout: ending(request.on_timeout),
         meta: ApplicationMeta {
             name: template.app_name,
             cluster: template.cluster_name,
@@ -84,6 +87,7 @@ fn resources(asked: template::ResourceAttribute) -> ResourceAttribute {
         image_id: asked.image_id,
         net_security_strategy: asked.net_security_strategy,
         init_config: asked.init_config,
+        min_ready: asked.min_ready,
     }
 }
 

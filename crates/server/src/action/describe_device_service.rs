@@ -6,7 +6,7 @@ use crate::view::device;
 use ensemble_model::application::Application;
 use ensemble_model::id::{AppId, InstanceId, OperationId};
 use ensemble_model::instance::Instance;
-use ensemble_model::operation::{Operation, Subject};
+use ensemble_model::operation::Operation;
 use ensemble_model::permit::Permit;
 use ensemble_model::state::AccountView;
 use ensemble_wire::action::describe_device_service::{Request, Response};
@@ -76,10 +76,7 @@ impl<'a> Asked<'a> {
         });
         let (app, instance, order) = (app.transpose()?, instance.transpose()?, order.transpose()?);
         let of_instance = instance.map(|instance| &instance.app);
-        let of_order = order.map(|order| {
-            let Subject::Application(app) = &order.subject;
-            app
-        });
+        let of_order = order.and_then(|order| order.subject.app());
         let implied = of_instance.or(of_order).and_then(|id| account.application(id));
         Ok(Self { app, instance, order, implied })
     }

@@ -27,7 +27,7 @@ pub(super) fn handle(context: &Context, _permit: &Permit, request: &Request) -> 
     }))
 }
 
-fn unknown_node(state: &State, id: &str) -> Error {
+pub(super) fn unknown_node(state: &State, id: &str) -> Error {
     let known = state.fleet().nodes.iter().map(|node| node.id.as_str());
     let detail = format!("unknown edge node {}{}", suggestion::quoted(id), suggestion::clause(id, known));
     Error::invalid_parameter("EnsRegionId", sentence(&detail))

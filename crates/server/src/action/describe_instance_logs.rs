@@ -105,7 +105,8 @@ fn pod<'a>(account: &AccountView<'_>, instance: &'a Instance, asked: Option<&str
     };
     found.ok_or_else(|| {
         let names: Vec<String> = instance.pods.iter().take(20).map(name).collect();
-        let detail = format!("PodName: instance {} has the devices {}.", instance.id, names.join(", "));
+        let detail =
+            format!("PodName: instance {} has the devices {}.", instance.shown_id(), names.join(", "));
         Error::invalid_parameter("PodName", detail)
     })
 }

@@ -2,21 +2,30 @@
 //! a command and wait until it is durable; every one of them holds a permit.
 //! Must not decide, and must not know HTTP: `gateway` calls [`call`] and renders what comes back.
 
+mod cancel_operation;
+mod change_edge_node;
 mod confirm_restore;
 mod create_application;
 mod delete_application;
 mod describe_application;
 mod describe_device_service;
+mod describe_edge_nodes;
 mod describe_ens_regions;
 mod describe_images;
 mod describe_instance_logs;
+mod describe_instances;
 mod describe_operation;
 mod list_applications;
 mod list_operations;
+mod modify_application_attribute;
 mod plan_rescale_application;
+mod protect_instances;
 mod prune_images;
+mod rebalance_application;
 pub(crate) mod refusal;
+mod release_instance;
 mod rescale_application;
+mod run_instances;
 mod watch;
 
 use crate::clock::wall_now;
@@ -28,7 +37,7 @@ use crate::random;
 use crate::restored::Restoration;
 use bytes::Bytes;
 use ensemble_model::census::census;
-use ensemble_model::command::{Accepted, Change, ClientToken, Command, Nonce, RequestFacts};
+use ensemble_model::command::{Accepted, Change, ClientToken, Command, Nonce, Protection, RequestFacts};
 use ensemble_model::decide;
 use ensemble_model::id::{AccountId, Digest, OperationId};
 use ensemble_model::permit::Permit;
@@ -131,6 +140,18 @@ pub(crate) async fn call(
             let request = wire::delete_application::Request::read(parameters)?;
             delete_application::handle(&context, permit?, request).await
         }
+        "ModifyApplicationAttribute" => {
+            let request = wire::modify_application_attribute::Request::read(parameters)?;
+            modify_application_attribute::handle(&context, permit?, request).await
+        }
+        "RebalanceApplication" => {
+            let request = wire::rebalance_application::Request::read(parameters)?;
+            rebalance_application::handle(&context, permit?, request).await
+        }
+        "CancelOperation" => {
+            let request = wire::cancel_operation::Request::read(parameters)?;
+            cancel_operation::handle(&context, permit?, request).await
+        }
         "DescribeInstanceLogs" => {
             let request = wire::describe_instance_logs::Request::read(parameters)?;
             describe_instance_logs::handle(&context, permit?, request).await
@@ -151,7 +172,38 @@ pub(crate) async fn call(
             let request = wire::watch::Request::read(parameters)?;
             watch::handle(&context, permit?, request).await
         }
-        _ => read(&context, permit, parameters),
+        _ => instances_and_nodes(&context, permit, parameters).await,
+    }
+}
+
+/// The writes about instances one by one, and about edge nodes.
+async fn instances_and_nodes(
+    context: &Context,
+    permit: Result<Permit, Error>,
+    parameters: &Parameters,
+) -> Result<Answer, Error> {
+    match context.action.name {
+        "RunInstances" => {
+            let request = wire::run_instances::Request::read(parameters)?;
+            run_instances::handle(context, permit?, request).await
+        }
+        "ReleaseInstance" => {
+            let request = wire::release_instance::Request::read(parameters)?;
+            release_instance::handle(context, permit?, request).await
+        }
+        "ProtectInstances" => {
+            let request = wire::protect_instances::Request::read(parameters)?;
+            protect_instances::handle(context, permit?, request, Protection::On).await
+        }
+        "UnprotectInstances" => {
+            let request = wire::protect_instances::Request::read(parameters)?;
+            protect_instances::handle(context, permit?, request, Protection::Off).await
+        }
+        "DrainEdgeNode" | "ResumeEdgeNode" | "LoseEdgeNode" => {
+            let request = wire::change_edge_node::Request::read(parameters)?;
+            change_edge_node::handle(context, permit?, request).await
+        }
+        _ => read(context, permit, parameters),
     }
 }
 
@@ -177,6 +229,22 @@ fn read(context: &Context, permit: Result<Permit, Error>, parameters: &Parameter
         "PlanRescaleApplication" => {
             let request = wire::plan_rescale_application::Request::read(parameters)?;
             plan_rescale_application::handle(context, &permit?, request)
+        }
+        "PlanRebalanceApplication" => {
+            let request = wire::rebalance_application::Request::read(parameters)?;
+            rebalance_application::plan(context, &permit?, request)
+        }
+        "DescribeInstances" => {
+            let request = wire::describe_instances::Request::read(parameters)?;
+            describe_instances::handle(context, &permit?, &request)
+        }
+        "DescribeInstanceTypes" => {
+            permit?;
+            Ok(describe_instances::types(context))
+        }
+        "DescribeEdgeNodes" => {
+            let request = wire::describe_edge_nodes::Request::read(parameters)?;
+            describe_edge_nodes::handle(context, &permit?, &request)
         }
         "DescribeOperation" => {
             let request = wire::describe_operation::Request::read(parameters)?;

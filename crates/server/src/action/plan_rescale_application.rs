@@ -5,6 +5,7 @@ use super::{Answer, Context, refusal};
 use crate::view;
 use ensemble_model::command::RescaleApplication;
 use ensemble_model::id::{AppId, VersionName};
+use ensemble_model::operation::OnTimeout;
 use ensemble_model::permit::Permit;
 use ensemble_wire::action::plan_rescale_application::{Request, Response};
 use ensemble_wire::error::Error;
@@ -18,6 +19,7 @@ pub(super) fn handle(context: &Context, permit: &Permit, request: Request) -> Re
         level: level(request.level),
         to_version: request.to_app_version.map(VersionName::new),
         timeout_s: 0,
+        on_timeout: OnTimeout::Keep,
         partial: partial(request.allow_partial),
         if_revision: request.if_revision,
         if_plan: None,

@@ -33,6 +33,21 @@ pub(crate) fn to_wire(refusal: Refusal) -> Error {
         Refusal::TooMany { .. } => {
             invalid(&refusal.to_string(), detail).with_reason(Reason::NotEnoughInstances)
         }
+        Refusal::UnknownOperation { .. } => Error::interface_error(Reason::UnknownOperation, detail),
+        Refusal::UnknownInstance { .. } => Error::interface_error(Reason::UnknownInstance, detail),
+        Refusal::InstanceInTheWay { .. } => {
+            invalid(&refusal.to_string(), detail).with_reason(Reason::InstanceInTheWay)
+        }
+        Refusal::NotCancelable { .. } => Error::interface_error(Reason::NotCancelable, detail),
+        Refusal::UnknownNode { .. } => {
+            Error::invalid_parameter("EnsRegionId", detail).with_reason(Reason::UnknownEdgeNode)
+        }
+        Refusal::NodeInTheWay { .. } => Error::interface_error(Reason::EdgeNodeInTheWay, detail),
+        Refusal::UnknownSpec { .. } => Error::invalid_parameter("InstanceType", detail),
+        Refusal::MovesChanged { .. } => {
+            Error::invalid_parameter("IfPlan", detail).with_reason(Reason::PlanChanged)
+        }
+        Refusal::NothingToMove { .. } => Error::interface_error(Reason::NothingToMove, detail),
         Refusal::Selector { .. } | Refusal::Template { .. } => invalid(&refusal.to_string(), detail),
         Refusal::EngineDown { .. } => Error::call_interface(detail).with_reason(Reason::EngineUnavailable),
         Refusal::NonceUsed { .. } => Error::new(Code::SignatureNonceUsed).with_detail(detail),

@@ -5,11 +5,13 @@ use super::{Answer, Context, client_token, refusal};
 use crate::view;
 use ensemble_model::command::{Change, Direction, Partial, RescaleApplication};
 use ensemble_model::decide::{self, PlanAnswer};
-use ensemble_model::id::{AppId, Isp, PlanId, VersionName};
+use ensemble_model::id::{AppId, InstanceId, Isp, PlanId, VersionName};
+use ensemble_model::operation::OnTimeout;
 use ensemble_model::permit::Permit;
 use ensemble_model::refusal::Refusal;
 use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::state::State;
+use ensemble_wire::action::Ending;
 use ensemble_wire::action::rescale_application::{Request, RescaleLevel, RescaleType, Response};
 use ensemble_wire::error::{Error, Reason, sentence};
 use ensemble_wire::parameters::Flag;
@@ -23,6 +25,7 @@ pub(super) async fn handle(context: &Context, permit: Permit, request: Request) 
         selector: Vec::new(),
         to_version: request.to_app_version.map(VersionName::new),
         timeout_s: request.timeout_s,
+        on_timeout: ending(request.on_timeout),
         partial: partial(request.allow_partial),
         if_revision: request.if_revision,
         if_plan: request.if_plan.map(PlanId::new),
@@ -87,7 +90,7 @@ pub(super) fn selector_item(item: Item) -> SelectorItem {
         region_code: item.region_code,
         isp: item.isp_code.map(Isp::new),
         count: item.count,
-        instances: Vec::new(),
+        instances: item.instance_ids.into_iter().map(InstanceId::new).collect(),
     }
 }
 
@@ -102,6 +105,14 @@ pub(super) fn level(asked: RescaleLevel) -> Level {
     match asked {
         RescaleLevel::AreaIspCode => Level::AreaIspCode,
         RescaleLevel::RegionId => Level::RegionId,
+        RescaleLevel::InstanceId => Level::InstanceId,
+    }
+}
+
+pub(super) fn ending(asked: Ending) -> OnTimeout {
+    match asked {
+        Ending::Keep => OnTimeout::Keep,
+        Ending::Undo => OnTimeout::Undo,
     }
 }
 

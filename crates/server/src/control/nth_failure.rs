@@ -12,6 +12,7 @@ use ensemble_model::command::{Change, ClientToken, Command, Direction, Partial, 
 use ensemble_model::fleet::{EngineKind, builtin};
 use ensemble_model::id::{AccountId, AppId, Digest, EngineName, OperationId};
 use ensemble_model::log::recovery;
+use ensemble_model::operation::OnTimeout;
 use ensemble_model::permit::{self, Principal};
 use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::step::Settings;
@@ -126,6 +127,7 @@ fn commands() -> [Command; 3] {
         selector: anywhere(2),
         to_version: None,
         timeout_s: 300,
+        on_timeout: OnTimeout::Keep,
         partial: Partial::Refused,
         if_revision: None,
         if_plan: None,

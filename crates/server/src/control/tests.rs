@@ -9,6 +9,7 @@ use ensemble_model::command::{Change, Command, CreateApplication, RequestFacts};
 use ensemble_model::fleet::{EngineKind, builtin};
 use ensemble_model::id::{AccountId, AppId, EngineName, OperationId, SpecName, VersionName};
 use ensemble_model::log::recovery::Recovered;
+use ensemble_model::operation::OnTimeout;
 use ensemble_model::permit::{self, Principal};
 use ensemble_model::selector::Level;
 use ensemble_model::step::Settings;
@@ -117,6 +118,7 @@ pub(super) fn create(name: &str) -> Command {
                 image_id: None,
                 net_security_strategy: None,
                 init_config: None,
+                min_ready: 0,
             },
             version: VersionName::new("v1"),
             workloads: vec![Workload {
@@ -137,6 +139,7 @@ pub(super) fn create(name: &str) -> Command {
             level: Level::AreaIspCode,
             selector: Vec::new(),
             timeout_s: 300,
+            on_timeout: OnTimeout::Keep,
         })),
     }
 }
@@ -180,7 +183,7 @@ async fn nothing_is_answered_or_shown_before_it_is_durable() {
     assert_eq!(control.state().sequence(), 1);
 
     store.gate.add_permits(1);
-    assert_eq!(answer.await.unwrap().unwrap().app, AppId::new("shop"));
+    assert_eq!(answer.await.unwrap().unwrap().app, Some(AppId::new("shop")));
     assert_eq!(control.state().sequence(), 2);
     drop(stop);
     running.await.unwrap().unwrap();

@@ -327,6 +327,8 @@ fn kind_name(kind: OperationKind) -> &'static str {
         OperationKind::Add => "add",
         OperationKind::Del => "del",
         OperationKind::Delete => "delete",
+        OperationKind::Move => "move",
+        OperationKind::Immediate => "immediate",
     }
 }
 

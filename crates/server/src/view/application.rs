@@ -98,6 +98,7 @@ fn resource_attribute(resources: &ResourceAttribute) -> payload::ResourceAttribu
         image_id: resources.image_id.clone(),
         net_security_info: resources.net_security_strategy.as_ref().map(to_pascal_case),
         init_config: resources.init_config.as_ref().map(to_pascal_case),
+        min_ready: Some(resources.min_ready).filter(|floor| *floor > 0),
     }
 }
 

@@ -121,7 +121,7 @@ fn instance_stat(
     };
     let stats = || version.workloads.iter().map(|declared| workload(&declared.name)).collect();
     InstanceStat {
-        instance_id: instance.id.to_string(),
+        instance_id: instance.shown_id().to_string(),
         public_ips: Vec::new(),
         internal_ips: addresses(instance),
         region_id: instance.node.to_string(),

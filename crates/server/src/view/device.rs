@@ -48,7 +48,7 @@ pub(crate) fn resource_info(application: &Application, instance: &Instance, flee
         area_name,
         create_time: time::iso_minutes(instance.created_at.0),
         device_infos: instance.pods.iter().map(device).collect(),
-        instance_id: instance.id.to_string(),
+        instance_id: instance.shown_id().to_string(),
         instance_status: instance.status().as_str().to_owned(),
         internal_ips: addresses(instance),
         public_ips: Vec::new(),

@@ -54,7 +54,7 @@ pub(crate) fn instance(
 
 fn shown(instance: &Instance, status: &str, pods: Vec<payload::Pod>) -> payload::Instance {
     payload::Instance {
-        instance_id: instance.id.to_string(),
+        instance_id: instance.shown_id().to_string(),
         app_id: instance.app.to_string(),
         app_version: instance.version.to_string(),
         ens_region_id: instance.node.to_string(),

@@ -3,7 +3,7 @@
 use super::pulls::{self, Pulls};
 use ensemble_model::id::Digest;
 use ensemble_model::instance::{Instance, PodStatus};
-use ensemble_model::operation::{Operation, OperationKind, Subject, Target, TargetState};
+use ensemble_model::operation::{Operation, OperationKind, Role, Target, TargetState};
 use ensemble_model::state::AccountView;
 use ensemble_model::time::WallTime;
 use ensemble_wire::payload::operation as payload;
@@ -23,12 +23,12 @@ pub(crate) fn operation(
     steps: Steps,
     pulls: &Pulls,
 ) -> payload::Operation {
-    let Subject::Application(app) = &operation.subject;
+    let app = operation.subject.app();
     payload::Operation {
         operation_id: operation.id.to_string(),
         action: operation.action.clone(),
         rescale_type: rescale_type(operation.kind),
-        app_id: app.to_string(),
+        app_id: app.map(ToString::to_string).unwrap_or_default(),
         revision: operation.revision,
         principal: operation.caller.principal.clone(),
         status: operation.status.as_str().to_owned(),
@@ -51,7 +51,9 @@ fn rescale_type(kind: OperationKind) -> Option<String> {
     match kind {
         OperationKind::Add => Some("Add".into()),
         OperationKind::Del => Some("Del".into()),
-        OperationKind::Create | OperationKind::Delete => None,
+        OperationKind::Create | OperationKind::Delete | OperationKind::Move | OperationKind::Immediate => {
+            None
+        }
     }
 }
 
@@ -76,7 +78,7 @@ fn nodes(account: AccountView<'_>, operation: &Operation, pulls: &Pulls) -> Vec<
         let node = &mut nodes[place];
         node.wanted += 1;
         node.ready += usize::from(target.state == TargetState::Done);
-        *node.states.entry(state(account, operation.kind, target).to_owned()).or_default() += 1;
+        *node.states.entry(state(account, operation.role(target), target).to_owned()).or_default() += 1;
         if let Some(instance) = account.instance(&target.instance).filter(|_| !pulls.is_empty()) {
             let pulling = instance.pods.iter().filter(|pod| pod.status == PodStatus::Pulling);
             waiting[place].extend(pulling.flat_map(|pod| pulls::images(account, instance, pod)));
@@ -89,14 +91,14 @@ fn nodes(account: AccountView<'_>, operation: &Operation, pulls: &Pulls) -> Vec<
 }
 
 /// How one instance is, in a word: its least advanced device, once nothing else is to be said.
-fn state(account: AccountView<'_>, kind: OperationKind, target: &Target) -> &'static str {
+fn state(account: AccountView<'_>, role: Role, target: &Target) -> &'static str {
     match account.instance(&target.instance) {
         None => "Gone",
         Some(instance) if !instance.is_held() => "Releasing",
         Some(instance) if instance.unknown => PodStatus::Unknown.as_str(),
-        Some(instance) => match (kind.adds(), target.state) {
-            (true, TargetState::Done) => PodStatus::Running.as_str(),
-            (true | false, _) => least_advanced(instance).as_str(),
+        Some(instance) => match (role, target.state) {
+            (Role::Comes, TargetState::Done) => PodStatus::Running.as_str(),
+            (Role::Comes | Role::Goes, _) => least_advanced(instance).as_str(),
         },
     }
 }

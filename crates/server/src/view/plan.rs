@@ -1,10 +1,11 @@
 //! `Plan` of PlanRescaleApplication (`decisions.md` §5): the core's plan in its own words.
 
-use ensemble_model::command::RescaleApplication;
+use ensemble_model::command::{RebalanceApplication, RescaleApplication};
 use ensemble_model::decide;
 use ensemble_model::explain::{ExplainedItem, ExplainedPlacement};
+use ensemble_model::id::EdgeNodeId;
 use ensemble_model::permit::Permit;
-use ensemble_model::plan::{Alternative, Shortage};
+use ensemble_model::plan::{Alternative, MovePlan, PlannedMove, Remedy, Shortage};
 use ensemble_model::refusal::Refusal;
 use ensemble_model::state::State;
 use ensemble_wire::error::sentence;
@@ -63,13 +64,17 @@ fn item(item: ExplainedItem) -> payload::Item {
 }
 
 fn placement(placement: ExplainedPlacement) -> payload::Placement {
-    let victims: Vec<String> = placement.instances.iter().map(ToString::to_string).collect();
+    let ids: Vec<String> = placement.instances.iter().map(|chosen| chosen.id.to_string()).collect();
+    let instances = placement.instances.into_iter();
     payload::Placement {
         ens_region_id: placement.node.to_string(),
         isp_code: placement.isp.to_string(),
         before: placement.before,
         after: placement.after,
-        instance_ids: (!victims.is_empty()).then_some(victims),
+        instance_ids: (!ids.is_empty()).then_some(ids),
+        instances: instances
+            .map(|chosen| payload::Chosen { instance_id: chosen.id.to_string(), reason: chosen.reason })
+            .collect(),
         reason: placement.reason,
     }
 }
@@ -83,5 +88,66 @@ fn shortage_of(shortage: Shortage) -> payload::Shortage {
     payload::Shortage {
         missing: shortage.missing,
         alternatives: shortage.alternatives.into_iter().map(alternative).collect(),
+        remedies: shortage.remedies.into_iter().map(remedy).collect(),
     }
+}
+
+fn remedy(remedy: Remedy) -> payload::Remedy {
+    let change = |change: &str| payload::Remedy { change: change.to_owned(), ..payload::Remedy::default() };
+    let names = |nodes: Vec<EdgeNodeId>| nodes.iter().map(ToString::to_string).collect();
+    match remedy {
+        Remedy::DrainEnds { nodes, room } => {
+            payload::Remedy { ens_region_ids: names(nodes), room: Some(room), ..change("DrainEnds") }
+        }
+        Remedy::BackInReach { nodes, room } => {
+            payload::Remedy { ens_region_ids: names(nodes), room: Some(room), ..change("BackInReach") }
+        }
+        Remedy::SmallerSpec { spec, room } => payload::Remedy {
+            instance_type: Some(spec.to_string()),
+            room: Some(room),
+            ..change("SmallerSpec")
+        },
+        Remedy::Unprotect { instances } => payload::Remedy {
+            instance_ids: instances.iter().map(ToString::to_string).collect(),
+            ..change("Unprotect")
+        },
+        Remedy::LowerMinReady { keeps } => payload::Remedy { room: Some(keeps), ..change("LowerMinReady") },
+    }
+}
+
+/// What RebalanceApplication would do on this state, and what stays where it is.
+///
+/// # Errors
+/// A [`Refusal`] where the input itself is not sound.
+pub(crate) fn moves(
+    state: &State,
+    permit: &Permit,
+    request: &RebalanceApplication,
+) -> Result<payload::MovePlan, Refusal> {
+    let answer = decide::plan_rebalance(state, permit, request)?;
+    let moved = |planned: &PlannedMove| payload::Move {
+        instance_id: planned.instance.to_string(),
+        ens_region_id: planned.node.to_string(),
+        isp_code: planned.isp.to_string(),
+        to_ens_region_id: planned.to_node.to_string(),
+        to_isp_code: planned.to_isp.to_string(),
+    };
+    Ok(payload::MovePlan {
+        plan_id: answer.plan.id.to_string(),
+        revision: answer.revision,
+        fits: answer.blocked.is_none(),
+        blocked: answer.blocked.map(|refusal| sentence(&refusal.to_string())),
+        moves: answer.plan.moves.iter().map(moved).collect(),
+        not_moved: not_moved(state, &answer.plan),
+    })
+}
+
+/// What stays, as its account knows it.
+pub(crate) fn not_moved(state: &State, plan: &MovePlan) -> Vec<payload::NotMoved> {
+    let kept = plan.kept.iter().map(|(id, node, reason)| payload::NotMoved {
+        instance_id: state.shown_id(id).to_string(),
+        ens_region_id: node.to_string(),
+        reason: reason.clone(),
+    });
+    kept.collect()
 }

@@ -14,7 +14,7 @@ use ensemble_model::id::{
     AccountId, AppId, EdgeNodeId, EngineName, InstanceId, Isp, OperationId, SpecName, VersionName,
 };
 use ensemble_model::instance::{Origin, Pod, PodStatus, Scope};
-use ensemble_model::operation::{AskedItem, Caller, OperationKind, Subject as Of};
+use ensemble_model::operation::{AskedItem, Caller, OnTimeout, OperationKind, Subject as Of};
 use ensemble_model::permit::{Permit, Principal, authorize};
 use ensemble_model::spec::Resources;
 use ensemble_model::state::State;
@@ -110,6 +110,7 @@ fn new_application() -> NewApplication {
             image_id: None,
             net_security_strategy: None,
             init_config: None,
+            min_ready: 0,
         },
         version: VersionName::new("v1"),
         workloads: vec![workload("web", 2, Some(config)), workload("side", 1, None)],
@@ -129,9 +130,10 @@ fn accepted(kind: OperationKind, id: &str) -> Event {
         client_token: None,
         nonce: None,
         timeout_s: 300,
+        on_timeout: OnTimeout::Keep,
         deadline: LogTime(300_000),
         deadline_at: WallTime(START + 300_000),
-        items: vec![AskedItem { item: 0, region_code: None, isp: None, wanted: 4 }],
+        items: vec![AskedItem { item: 0, region_code: None, isp: None, wanted: 4, by_name: false }],
         skipped: Vec::new(),
         description: "adding 4 instances".into(),
     };
@@ -150,6 +152,8 @@ fn placement(node: &str, isp: &str, ids: &[&str]) -> PlannedPlacement {
             .map(|id| PlannedInstance {
                 id: InstanceId::new(*id),
                 deployment: format!("deploym{}", &id[id.len() - 1..]),
+                host: None,
+                replaces: None,
             })
             .collect(),
     }

@@ -33,6 +33,7 @@ pub enum Knowledge {
 pub struct Target {
     pub cell: CellKey,
     pub deployment: String,
+    pub host: Option<InstanceId>,
     pub template: Arc<CellTemplate>,
 }
 
@@ -72,6 +73,7 @@ impl Wishes {
             let target = Target {
                 cell: cell.key.clone(),
                 deployment: instance.deployment,
+                host: instance.host,
                 template: Arc::clone(&cell.template),
             };
             named.insert(instance.id.clone());
@@ -112,6 +114,7 @@ impl Target {
             id: id.clone(),
             cell: self.cell.clone(),
             deployment: self.deployment.clone(),
+            host: self.host.clone(),
             template: (*self.template).clone(),
         }
     }

@@ -89,7 +89,11 @@ fn wanted(epoch: Epoch, sequence: u64, ids: &[String]) -> Wanted {
                 }],
                 pins: BTreeMap::from([(format!("oci:/{id}"), Digest::new(id))]),
             }),
-            run: vec![WantedInstance { id: InstanceId::new(id), deployment: "abcdefgh".to_owned() }],
+            run: vec![WantedInstance {
+                id: InstanceId::new(id),
+                deployment: "abcdefgh".to_owned(),
+                host: None,
+            }],
             release: Vec::new(),
         }
     };

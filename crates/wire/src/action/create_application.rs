@@ -1,7 +1,7 @@
 //! CreateApplication: creates an application from a template and, where the template selects some, its first
 //! instances (ens-api.md §2.1).
 
-use super::{BOTH, CLIENT_TOKEN, REQUEST_ID, owned, timeout};
+use super::{BOTH, CLIENT_TOKEN, Ending, ON_TIMEOUT, REQUEST_ID, owned, timeout};
 use crate::entry::{Access, Action, Group, Kind, Member, Parameter, PublishedError, ValueType};
 use crate::error::Error;
 use crate::parameters::Parameters;
@@ -28,6 +28,7 @@ pub static ENTRY: Action = Action {
             .with(template::FIELDS),
         timeout("1800"),
         CLIENT_TOKEN,
+        ON_TIMEOUT,
     ],
     response: &[Member::text("AppId", "d0639abf-789a-4527-b420-031d2cd9ad9b"), REQUEST_ID],
     errors: PublishedError::SIX,
@@ -40,6 +41,7 @@ const TEMPLATE_EXAMPLE: &str = r#"{"appMetaData":{"appName":"nginx","clusterName
 pub struct Request {
     template: Value,
     pub timeout_s: u32,
+    pub on_timeout: Ending,
     pub client_token: Option<String>,
 }
 
@@ -52,6 +54,7 @@ impl Request {
         Ok(Self {
             template: parameters.json("Template").cloned().unwrap_or_default(),
             timeout_s: parameters.integer("Timeout").unwrap_or(1_800),
+            on_timeout: Ending::read(parameters, "OnTimeout"),
             client_token: owned(parameters, "ClientToken"),
         })
     }

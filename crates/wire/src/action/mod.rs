@@ -1,20 +1,30 @@
 //! One file per action: its catalog entry, its typed request and its answer.
 //! What several actions share in their entries stands here; what they do is the server's.
 
+pub mod cancel_operation;
+pub mod change_edge_node;
 pub mod confirm_restore;
 pub mod create_application;
 pub mod delete_application;
 pub mod describe_application;
 pub mod describe_device_service;
+pub mod describe_edge_nodes;
 pub mod describe_ens_regions;
 pub mod describe_images;
 pub mod describe_instance_logs;
+pub mod describe_instance_types;
+pub mod describe_instances;
 pub mod describe_operation;
 pub mod list_applications;
 pub mod list_operations;
+pub mod modify_application_attribute;
 pub mod plan_rescale_application;
+pub mod protect_instances;
 pub mod prune_images;
+pub mod rebalance_application;
+pub mod release_instance;
 pub mod rescale_application;
+pub mod run_instances;
 pub mod watch;
 
 use crate::entry::{JsonField, Member, Method, Parameter, Schema, ValueType, Width};
@@ -43,6 +53,40 @@ const CLIENT_TOKEN: Parameter =
     Parameter::of("ClientToken", ValueType::Text { max_bytes: 64 }, "0c593ea1-3bea-11e9-b96b-88e9fe637760")
         .about("Makes the write idempotent: the same token with the same parameters gets the same RequestId.")
         .ours();
+
+const ON_TIMEOUT: Parameter = Parameter::choice("OnTimeout", ENDINGS, "undo")
+    .or("keep")
+    .about(
+        "What becomes of it at the deadline: keep leaves what is ready, undo goes back to what was before.",
+    )
+    .ours();
+
+const ENDINGS: &[&str] = &["keep", "undo"];
+
+/// What becomes of an operation that is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// What is ready stays.
+    Keep,
+    /// Back to what was before.
+    Undo,
+}
+
+impl Ending {
+    fn read(parameters: &Parameters, name: &str) -> Self {
+        match parameters.text(name) {
+            Some("undo") => Self::Undo,
+            _ => Self::Keep,
+        }
+    }
+}
+
+const INSTANCE_IDS: Parameter = Parameter::of(
+    "InstanceIds",
+    ValueType::JsonArray { minimum_items: 1, maximum_items: 1_000 },
+    r#"["i-5s9boobrmh5000kv4jmi0oeai"]"#,
+)
+.about("Instances of applications of the account: a JSON array of 1 to 1,000 ids.");
 
 const IF_REVISION: Parameter = Parameter::of(
     "IfRevision",
@@ -233,6 +277,22 @@ impl Page {
         let before = (self.number.saturating_sub(1)).saturating_mul(self.size);
         all.into_iter().skip(before).take(self.size).collect()
     }
+}
+
+/// A JSON array of texts that the catalog declares required.
+fn strings(parameters: &Parameters, name: &'static str) -> Result<Vec<String>, Error> {
+    optional_strings(parameters, name)?.ok_or_else(|| Error::missing_parameter(name))
+}
+
+/// A JSON array of texts.
+fn optional_strings(parameters: &Parameters, name: &str) -> Result<Option<Vec<String>>, Error> {
+    let Some(Value::Array(given)) = parameters.json(name) else { return Ok(None) };
+    let texts: Option<Vec<String>> =
+        given.iter().map(|text| text.as_str().filter(|text| !text.is_empty()).map(str::to_owned)).collect();
+    let texts = texts.ok_or_else(|| {
+        Error::invalid_parameter(name, format!("{name}: it holds something that is no text."))
+    })?;
+    Ok(Some(texts))
 }
 
 fn comma_list(text: &str) -> Vec<String> {

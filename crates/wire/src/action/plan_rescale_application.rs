@@ -62,12 +62,25 @@ const PLACEMENT: &[Member] = &[
     Member::integer("Before", "0"),
     Member::integer("After", "4"),
     Member::list("InstanceIds", &Schema::Text("i-5s9boobrmh5000kv4jmi0oeai")),
+    Member::list("Instances", &Schema::Object(CHOSEN)),
     Member::text("Reason", "fewest of the application"),
 ];
+const CHOSEN: &[Member] =
+    &[Member::text("InstanceId", "i-5s9boobrmh5000kv4jmi0oeai"), Member::text("Reason", "not ready")];
 const NOT_CHOSEN: &[Member] =
     &[Member::text("EnsRegionId", "cn-shanghai-unicom"), Member::text("Reason", "no carrier cmcc")];
-const SHORTAGE: &[Member] =
-    &[Member::integer("Missing", "1"), Member::list("Alternatives", &Schema::Object(ALTERNATIVE))];
+const SHORTAGE: &[Member] = &[
+    Member::integer("Missing", "1"),
+    Member::list("Alternatives", &Schema::Object(ALTERNATIVE)),
+    Member::list("Remedies", &Schema::Object(REMEDY)),
+];
+const REMEDY: &[Member] = &[
+    Member::text("Change", "DrainEnds"),
+    Member::list("EnsRegionIds", &Schema::Text("cn-shanghai-cmcc")),
+    Member::list("InstanceIds", &Schema::Text("i-5s9boobrmh5000kv4jmi0oeai")),
+    Member::text("InstanceType", "ens.sn1.stiny"),
+    Member::integer("Room", "7"),
+];
 const ALTERNATIVE: &[Member] =
     &[Member::text("RegionCode", "310100"), Member::text("IspCode", "cmcc"), Member::integer("Room", "21")];
 

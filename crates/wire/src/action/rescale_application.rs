@@ -1,6 +1,6 @@
 //! RescaleApplication: adds instances to an application or releases some, asynchronously (ens-api.md §2.2).
 
-use super::{APP_ID, BOTH, CLIENT_TOKEN, IF_REVISION, REQUEST_ID, owned, timeout};
+use super::{APP_ID, BOTH, CLIENT_TOKEN, Ending, IF_REVISION, ON_TIMEOUT, REQUEST_ID, owned, timeout};
 use crate::entry::{Access, Action, Group, Kind, Parameter, PublishedError, ValueType};
 use crate::error::Error;
 use crate::parameters::{Flag, Parameters};
@@ -25,6 +25,7 @@ pub static ENTRY: Action = Action {
         TO_APP_VERSION,
         timeout("300"),
         CLIENT_TOKEN,
+        ON_TIMEOUT,
         IF_REVISION,
         IF_PLAN,
         ALLOW_PARTIAL,
@@ -44,9 +45,8 @@ pub(super) const RESCALE_LEVEL: Parameter = Parameter::choice(
     "RegionId",
 )
 .or("AreaIspCode")
-.without(&["InstanceId"])
 .about(
-    "How regionCode is read: AreaIspCode an area and carrier, RegionId an edge node, InstanceId an instance.",
+    "How items are read: AreaIspCode an area and carrier, RegionId an edge node, InstanceId instances by their ids: Del releases exactly these, Add hosts the application on ones that no application manages.",
 );
 
 pub(super) const RESOURCE_SELECTOR: Parameter = Parameter::of(
@@ -66,7 +66,7 @@ pub(super) const ALLOW_PARTIAL: Parameter = Parameter::of("AllowPartial", ValueT
     .about("Skips whole items that do not fit instead of refusing the call.")
     .ours();
 
-const IF_PLAN: Parameter = Parameter::text("IfPlan", "7c1f42ab")
+pub(super) const IF_PLAN: Parameter = Parameter::text("IfPlan", "7c1f42ab")
     .about("Executes exactly the plan of this PlanId, or nothing.")
     .ours();
 
@@ -80,6 +80,7 @@ pub struct Request {
     pub selector: Selector,
     pub to_app_version: Option<String>,
     pub timeout_s: u32,
+    pub on_timeout: Ending,
     pub client_token: Option<String>,
     pub if_revision: Option<u64>,
     pub if_plan: Option<String>,
@@ -92,11 +93,11 @@ pub enum RescaleType {
     Del,
 }
 
-/// `InstanceId` is refused by `check` until it is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RescaleLevel {
     AreaIspCode,
     RegionId,
+    InstanceId,
 }
 
 impl Request {
@@ -112,6 +113,7 @@ impl Request {
             selector: Selector::read("ResourceSelector", parameters.json("ResourceSelector"))?,
             to_app_version: owned(parameters, "ToAppVersion"),
             timeout_s: parameters.integer("Timeout").unwrap_or(300),
+            on_timeout: Ending::read(parameters, "OnTimeout"),
             client_token: owned(parameters, "ClientToken"),
             if_revision: parameters.integer("IfRevision"),
             if_plan: owned(parameters, "IfPlan"),
@@ -130,6 +132,7 @@ pub(super) fn rescale_type(parameters: &Parameters) -> Result<RescaleType, Error
 pub(super) fn rescale_level(parameters: &Parameters) -> RescaleLevel {
     match parameters.text("RescaleLevel") {
         Some("RegionId") => RescaleLevel::RegionId,
+        Some("InstanceId") => RescaleLevel::InstanceId,
         _ => RescaleLevel::AreaIspCode,
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 /// The whole product as one document.
 pub fn api_docs() -> Value {
-    let groups = [Group::Application, Group::Device, Group::Region, Group::Extension];
+    let groups = [Group::Application, Group::Device, Group::Instance, Group::Region, Group::Extension];
     let directories: Vec<Value> = (1..).zip(groups).map(|(id, group)| directory(id, group)).collect();
     let apis: Map<String, Value> =
         ACTIONS.iter().map(|action| (action.name.to_owned(), api(action))).collect();
@@ -91,8 +91,12 @@ fn parameter(parameter: &Parameter) -> Value {
         ValueType::Flag => {
             put("type", "boolean".into());
         }
-        ValueType::JsonArray { .. } | ValueType::JsonObject | ValueType::Date => {
+        ValueType::JsonArray { .. } | ValueType::JsonObject | ValueType::Refused { .. } | ValueType::Date => {
             put("type", "string".into());
+        }
+        ValueType::Family { at_most, .. } => {
+            put("type", "array".into());
+            put("maxItems", at_most.into());
         }
     }
     put("required", (parameter.presence == Presence::Required).into());

@@ -21,6 +21,12 @@ impl Action {
         }
         let mut checked = Parameters::default();
         for parameter in self.parameters {
+            if let ValueType::Family { keys, at_most } = parameter.value {
+                parameter
+                    .check_family(raw, (keys, at_most))
+                    .map(|found| checked.insert(parameter.name, found))?;
+                continue;
+            }
             let value = raw.filled(parameter.name).or(parameter.default);
             if let Some(value) = value {
                 checked.insert(parameter.name, parameter.check(value)?);
@@ -64,11 +70,37 @@ impl Parameter {
                 }
             }
             ValueType::JsonObject => self.check_json(text, "object", Value::is_object),
+            ValueType::Family { .. } => Err(self.refuse("it is written with a number and a key".to_owned())),
+            ValueType::Refused { why } => {
+                let detail = format!("{}: {why}.", self.name);
+                Err(Error::invalid_parameter(self.name, detail).with_reason(Reason::NotSupported))
+            }
             ValueType::Date if is_date(text) => Ok(Checked::Text(text.to_owned())),
             ValueType::Date => {
                 Err(self.refuse(format!("`{}` is not a date like 2022-02-15", shortened(text))))
             }
         }
+    }
+
+    /// `Tag.1.Key`, `Tag.1.Value`, `Tag.2.Key`, …, numbered from 1, with gaps or without.
+    fn check_family(&self, raw: &RawParameters, (keys, at_most): (&[&str], usize)) -> Result<Checked, Error> {
+        let beyond =
+            raw.iter().filter_map(|(name, _)| name.strip_prefix(self.name)?.strip_prefix('.')).any(|rest| {
+                let number = rest.split('.').next().and_then(|number| number.parse::<usize>().ok());
+                !number.is_some_and(|number| (1..=at_most).contains(&number))
+            });
+        if beyond {
+            return Err(self.refuse(format!("they are numbered from 1 to {at_most}")));
+        }
+        let member = |number: usize| {
+            let given = keys.iter().filter_map(|key| {
+                let value = raw.filled(&format!("{}.{number}.{key}", self.name))?;
+                Some(((*key).to_owned(), Value::from(value)))
+            });
+            let object: serde_json::Map<String, Value> = given.collect();
+            (!object.is_empty()).then_some(Value::Object(object))
+        };
+        Ok(Checked::Json((1..=at_most).filter_map(member).collect()))
     }
 
     fn check_integer(&self, text: &str, minimum: i64, maximum: i64) -> Result<Checked, Error> {

@@ -158,6 +158,10 @@ impl Reason {
         Self::UnknownInstance,
         Self::UnknownVersion,
         Self::UnknownEdgeNode,
+        Self::InstanceInTheWay,
+        Self::NotCancelable,
+        Self::EdgeNodeInTheWay,
+        Self::NothingToMove,
         Self::ApplicationExists,
         Self::ClientTokenReused,
         Self::EngineUnavailable,
@@ -211,6 +215,22 @@ impl Reason {
             Self::UnknownEdgeNode => {
                 ("No edge node has this id.", "`ensemble fleet list` shows those there are.")
             }
+            Self::InstanceInTheWay => (
+                "The instance is managed, hosted or on its way out, and cannot take part in this.",
+                "Do what `Detail` says comes first.",
+            ),
+            Self::NotCancelable => (
+                "The operation is over, is being undone, or deletes its application.",
+                "`ensemble operation show ID` shows how it stands.",
+            ),
+            Self::EdgeNodeInTheWay => (
+                "The edge node does not stand as the call needs it: it can be reached, or does not drain.",
+                "`ensemble fleet show NODE` shows how it stands.",
+            ),
+            Self::NothingToMove => (
+                "A rebalancing would move nothing.",
+                "Nothing needs to be done; `ensemble rebalance APP --plan` says what stays, and why.",
+            ),
             Self::ApplicationExists => (
                 "The name is taken in its cluster.",
                 "Choose another, or delete the application that has it.",

@@ -91,6 +91,9 @@ pub struct ResourceAttribute {
     pub image_id: Option<String>,
     pub net_security_info: Option<Value>,
     pub init_config: Option<Value>,
+    /// Ours: the floor of `ModifyApplicationAttribute`; left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_ready: Option<u32>,
 }
 
 /// Names of 2022: `InventoryType` is the inventory, `ResourceType` the system.

@@ -4,6 +4,7 @@
 pub mod application;
 pub mod device;
 pub mod event;
+pub mod instance;
 pub mod log;
 pub mod operation;
 pub mod plan;

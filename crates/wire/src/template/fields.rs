@@ -63,6 +63,13 @@ pub const FIELDS: &[JsonField] = &[
     JsonField::of("resourceAttribute.netSecurityStrategy", "object", "{}", "Kept and shown, without effect."),
     JsonField::of("resourceAttribute.initConfig", "object", "{}", "Kept and shown, without effect."),
     JsonField::of(
+        "resourceAttribute.minReady",
+        "0 to 1,000",
+        "2",
+        "Ours: how many instances on one edge node and carrier stay ready while others are released or moved.",
+    )
+    .or("0"),
+    JsonField::of(
         "resourceSelector",
         "array",
         r#"[{"count":1}]"#,

@@ -126,7 +126,7 @@ fn own_environment(start: &Start) -> Vec<(String, String)> {
         ("ENS_APP_VERSION", record.cell.version.as_str()),
         ("ENS_REGION_ID", record.cell.node.as_str()),
         ("ENS_ISP", record.cell.isp.as_str()),
-        ("ENS_INSTANCE_ID", record.id.as_str()),
+        ("ENS_INSTANCE_ID", record.host.as_ref().unwrap_or(&record.id).as_str()),
         ("ENS_POD_NAME", &start.pod_name()),
     ];
     named.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

@@ -307,7 +307,8 @@ pub(super) fn id(number: usize) -> InstanceId {
 }
 
 pub(super) fn cell(instances: &[usize], version: &str) -> WantedCell {
-    let run = |number: &usize| WantedInstance { id: id(*number), deployment: "abcdefgh".to_owned() };
+    let run =
+        |number: &usize| WantedInstance { id: id(*number), deployment: "abcdefgh".to_owned(), host: None };
     WantedCell {
         key: CellKey {
             app: AppId::new("app"),

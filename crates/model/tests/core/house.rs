@@ -12,12 +12,12 @@ use ensemble_model::fleet::{EngineKind, Fleet};
 use ensemble_model::id::{
     AccountId, AppId, Digest, EdgeNodeId, EngineName, InstanceId, Isp, OperationId, SpecName, VersionName,
 };
-use ensemble_model::instance::PodStatus;
+use ensemble_model::instance::{Instance, PodStatus};
 use ensemble_model::log::recovery::{Recovered, recover};
 use ensemble_model::observation::{
     InstanceObservation, Observation, PodObservation, Presence, Reach, ResolvedImage,
 };
-use ensemble_model::operation::OnTimeout;
+use ensemble_model::operation::{OnTimeout, Operation};
 use ensemble_model::permit::{Permit, Principal, authorize};
 use ensemble_model::refusal::Refusal;
 use ensemble_model::selector::{Level, SelectorItem};
@@ -66,6 +66,17 @@ pub(crate) fn app() -> AppId {
 
 pub(crate) fn item(region: &str, isp: Option<&str>, count: u32) -> SelectorItem {
     SelectorItem { region_code: Some(region.into()), isp: isp.map(Isp::new), count, instances: Vec::new() }
+}
+
+/// An item that names instances.
+pub(crate) fn named(instances: &[InstanceId]) -> SelectorItem {
+    let count = instances.len() as u32;
+    SelectorItem { region_code: None, isp: None, count, instances: instances.to_vec() }
+}
+
+/// A rescale by name.
+pub(crate) fn by_name(direction: Direction, selector: Vec<SelectorItem>) -> RescaleApplication {
+    RescaleApplication { level: Level::InstanceId, ..rescale(direction, selector) }
 }
 
 impl House {
@@ -190,6 +201,12 @@ impl House {
         self.rescale(rescale(Direction::Del, selector))
     }
 
+    /// Asks for `change`, and that it be accepted.
+    pub(crate) fn change(&mut self, change: Change) -> Result<Accepted, Refusal> {
+        let command = self.command(change);
+        self.call(command)
+    }
+
     pub(crate) fn rescale(&mut self, request: RescaleApplication) -> Result<Accepted, Refusal> {
         let command = self.command(Change::Rescale(request));
         self.call(command)
@@ -302,6 +319,31 @@ impl House {
 
     pub(crate) fn gone(&mut self, instances: &[InstanceId]) {
         self.report(instances, || Presence::Gone);
+    }
+
+    pub(crate) fn unreachable(&mut self, node: &str) {
+        self.observe(Reach::Unreachable(vec![EdgeNodeId::new(node)]), Vec::new());
+    }
+
+    /// The engine is there again, and says how everything is.
+    pub(crate) fn back(&mut self) {
+        let held = self.held();
+        let seen = held.iter().map(|id| InstanceObservation { instance: id.clone(), presence: ready() });
+        self.observe(Reach::Whole, seen.collect());
+    }
+
+    pub(crate) fn instance(&self, id: &InstanceId) -> Arc<Instance> {
+        self.state().account(&permit()).instance(id).expect("the instance exists").clone()
+    }
+
+    /// The newest operation of the account.
+    pub(crate) fn last_operation(&self) -> Arc<Operation> {
+        self.state().account(&permit()).operations(None)[0].clone()
+    }
+
+    /// The refusal of a call, in words.
+    pub(crate) fn refused(&mut self, change: Change) -> String {
+        self.change(change).expect_err("it is refused").to_string()
     }
 
     pub(crate) fn used_vcpu(&self, node: &str) -> u32 {

@@ -1,0 +1,223 @@
+//! Instances by themselves, and applications that are hosted on them.
+
+use super::house::*;
+use ensemble_model::application::Strategy;
+use ensemble_model::command::{Change, Direction, InstanceNames, ReleaseInstance, RunInstances};
+use ensemble_model::id::{InstanceId, SpecName};
+use ensemble_model::instance::Origin;
+use ensemble_model::own_instance::Tag;
+use ensemble_model::refusal::Refusal;
+use ensemble_model::selector::Level;
+use serde_json::Value;
+
+fn run(spec: &str, node: &str, count: u32) -> Change {
+    Change::RunInstances(Box::new(RunInstances {
+        spec: SpecName::new(spec),
+        level: Level::RegionId,
+        item: item(node, None, count),
+        strategy: Strategy::Disperse,
+        names: InstanceNames::Numbered("batch".into()),
+        tags: vec![Tag { key: "team".into(), value: "video".into() }],
+        echoed: Value::Null,
+    }))
+}
+
+fn release(instance: &InstanceId) -> Change {
+    Change::ReleaseInstance(ReleaseInstance { instance: instance.clone() })
+}
+
+fn host(instances: &[InstanceId]) -> Change {
+    Change::Rescale(by_name(Direction::Add, vec![named(instances)]))
+}
+
+fn take_back(instances: &[InstanceId]) -> Change {
+    Change::Rescale(by_name(Direction::Del, vec![named(instances)]))
+}
+
+/// The instances of the account by themselves.
+fn owned(house: &House) -> Vec<InstanceId> {
+    let permit = permit();
+    house.state().account(&permit).own_instances().map(|own| own.id.clone()).collect()
+}
+
+fn hosted_by(house: &House, id: &InstanceId) -> Option<String> {
+    let permit = permit();
+    let own = house.state().account(&permit).own_instance(id).cloned().expect("it exists");
+    own.hosted_by.as_ref().map(ToString::to_string)
+}
+
+/// An application without instances, and `count` instances without an application.
+fn house_with(count: u32) -> (House, Vec<InstanceId>) {
+    let mut house = House::new();
+    house.create(Vec::new()).unwrap();
+    house.change(run("ens.sn1.tiny", SHANGHAI, count)).unwrap();
+    let owned = owned(&house);
+    (house, owned)
+}
+
+#[test]
+fn instances_by_themselves_take_room_and_give_it_back() {
+    let (mut house, ids) = house_with(2);
+    assert_eq!((ids.len(), house.used_vcpu(SHANGHAI)), (2, 4));
+    assert_eq!(house.last_operation().made.len(), 2);
+    assert_eq!(house.last_operation().outcome.as_deref(), Some("2 instances of ens.sn1.tiny made"));
+
+    house.change(release(&ids[0])).unwrap();
+
+    assert_eq!((owned(&house), house.used_vcpu(SHANGHAI)), (vec![ids[1].clone()], 2));
+    assert!(matches!(house.change(release(&ids[0])), Err(Refusal::UnknownInstance { .. })));
+}
+
+#[test]
+fn they_are_kept_over_a_restart_and_in_a_snapshot() {
+    let (mut house, ids) = house_with(2);
+    house.change(host(&ids[..1])).unwrap();
+
+    let house = house.restarted();
+
+    assert_eq!(owned(&house), ids);
+    assert_eq!(hosted_by(&house, &ids[0]), Some(app().to_string()));
+    assert_eq!(house.used_vcpu(SHANGHAI), 4);
+}
+
+#[test]
+fn what_is_too_much_or_unknown_is_refused() {
+    let mut house = House::new();
+
+    assert!(matches!(house.change(run("ens.sn1.tiny", SHANGHAI, 13)), Err(Refusal::Shortage { .. })));
+    let refused = house.refused(run("ens.sn1.tyni", SHANGHAI, 1));
+    assert!(
+        refused.starts_with("unknown instance type `ens.sn1.tyni`; did you mean `ens.sn1.tiny`?"),
+        "{refused}"
+    );
+    assert_eq!(house.used_vcpu(SHANGHAI), 0);
+}
+
+#[test]
+fn an_application_is_hosted_without_new_capacity_and_given_back() {
+    let (mut house, ids) = house_with(2);
+
+    house.change(host(&ids)).unwrap();
+    assert_eq!(house.used_vcpu(SHANGHAI), 4);
+    let held = house.held();
+    house.ready(&held);
+    assert_eq!(house.phase().map(|phase| phase.as_str()), Some("RUNNING"));
+    let shown: Vec<InstanceId> = held.iter().map(|id| house.instance(id).shown_id().clone()).collect();
+    assert_eq!(shown.iter().collect::<std::collections::BTreeSet<_>>(), ids.iter().collect());
+    assert!(held.iter().all(|id| house.instance(id).origin == Origin::Hosted));
+
+    house.change(take_back(&ids[..1])).unwrap();
+    let leaving = house.releasing();
+    assert_eq!(leaving.len(), 1);
+    assert_eq!(hosted_by(&house, &ids[0]), Some(app().to_string()), "until the engine confirms");
+    house.gone(&leaving);
+
+    assert_eq!((owned(&house), house.used_vcpu(SHANGHAI)), (ids.clone(), 4));
+    assert_eq!(hosted_by(&house, &ids[0]), None);
+}
+
+#[test]
+fn one_that_was_given_back_can_be_hosted_again_and_an_old_report_says_nothing_of_it() {
+    let (mut house, ids) = house_with(1);
+    house.change(host(&ids)).unwrap();
+    let first = house.held();
+    house.ready(&first);
+    house.change(take_back(&ids)).unwrap();
+    house.gone(&first);
+
+    house.change(host(&ids)).unwrap();
+    let second = house.held();
+    house
+        .change(Change::Cancel(ensemble_model::command::CancelOperation {
+            operation: house.operation_of_app(),
+            mode: ensemble_model::operation::OnTimeout::Keep,
+        }))
+        .unwrap();
+    assert_eq!(house.releasing(), second);
+
+    // A late confirmation of the first one.
+    house.gone(&first);
+
+    assert_ne!(first, second);
+    assert_eq!(hosted_by(&house, &ids[0]), Some(app().to_string()));
+    house.gone(&second);
+    assert_eq!(hosted_by(&house, &ids[0]), None);
+}
+
+#[test]
+fn what_cannot_be_hosted_says_why() {
+    let (mut house, ids) = house_with(2);
+    house.change(run("ens.sn1.stiny", WUXI, 1)).unwrap();
+    let small = owned(&house).into_iter().find(|id| !ids.contains(id)).unwrap();
+    house.add(vec![item(WUXI, None, 1)]).unwrap();
+    let made = house.held()[0].clone();
+    house.ready(&house.held());
+    house.change(host(&ids[..1])).unwrap();
+    house.ready(&house.held());
+    let made = house.instance(&made).shown_id().clone();
+
+    for (names, expected) in [
+        (
+            vec![ids[1].clone(), small.clone()],
+            format!(
+                "`{small}` is of spec `ens.sn1.stiny`, 1 vCPU and 2048 MiB; the application needs 2 vCPU and 4096 MiB"
+            ),
+        ),
+        (vec![ids[0].clone()], format!("`{}` is hosted by this application already", ids[0])),
+        (
+            vec![made.clone()],
+            format!(
+                "`{made}` was made for this application; only an instance that no application manages can be hosted"
+            ),
+        ),
+    ] {
+        assert_eq!(house.refused(host(&names)), format!("selector item 0: {expected}"));
+    }
+    let refused = house.refused(release(&ids[0]));
+    assert!(refused.contains("is hosted by application"), "{refused}");
+    let refused = house.refused(release(&made));
+    assert!(refused.contains("was made for application"), "{refused}");
+    let refused = house.refused(take_back(&ids[1..]));
+    assert!(refused.contains("is managed by no application; `ReleaseInstance` gives it up"), "{refused}");
+}
+
+#[test]
+fn another_accounts_instances_do_not_exist() {
+    let (mut house, ids) = house_with(1);
+    let stranger = permit_of("2000000000000002");
+    let mut command = house.command(release(&ids[0]));
+    command.permit = stranger.clone();
+
+    let refused = house.call(command).unwrap_err();
+
+    assert_eq!(refused, Refusal::UnknownInstance { instance: ids[0].clone() });
+    assert!(house.state().account(&stranger).own_instance(&ids[0]).is_none());
+}
+
+#[test]
+fn an_unnamed_del_takes_hosted_ones_last() {
+    let (mut house, ids) = house_with(1);
+    house.change(host(&ids)).unwrap();
+    house.ready(&house.held());
+    let hosted = house.held()[0].clone();
+    house.add(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.ready(&house.held());
+
+    house.del(vec![item(SHANGHAI, None, 1)]).unwrap();
+
+    assert_eq!(house.held(), [hosted]);
+}
+
+#[test]
+fn deleting_the_application_gives_back_what_it_was_hosted_on() {
+    let (mut house, ids) = house_with(1);
+    house.change(host(&ids)).unwrap();
+    let hosted = house.held();
+    house.ready(&hosted);
+
+    house.delete().unwrap();
+    house.gone(&hosted);
+
+    assert_eq!(house.phase(), None);
+    assert_eq!((owned(&house), hosted_by(&house, &ids[0])), (ids, None));
+}

@@ -1,0 +1,202 @@
+//! Drains and rebalancing: another instance is ready before one goes.
+
+use super::house::*;
+use ensemble_model::application::Phase;
+use ensemble_model::command::{
+    CancelOperation, Change, ChangeNode, ModifyApplication, NodeChange, ProtectInstances, Protection,
+    RebalanceApplication,
+};
+use ensemble_model::decide;
+use ensemble_model::id::{EdgeNodeId, InstanceId};
+use ensemble_model::operation::{OnTimeout, OperationKind, OperationStatus};
+use ensemble_model::refusal::Refusal;
+
+const OTHER: &str = "cn-shanghai-cmcc-4";
+
+fn node(change: NodeChange) -> Change {
+    Change::Node(ChangeNode { node: EdgeNodeId::new(SHANGHAI), change })
+}
+
+fn rebalance(max_moves: u32) -> RebalanceApplication {
+    RebalanceApplication { app: app(), max_moves, timeout_s: 900, if_revision: None, if_plan: None }
+}
+
+/// `count` ready instances of cmcc in Shanghai, which has two such nodes.
+fn house_with(count: u32) -> House {
+    let mut house = House::new();
+    house.create(Vec::new()).unwrap();
+    house.add(vec![item("310100", Some("cmcc"), count)]).unwrap();
+    house.ready(&house.held());
+    house
+}
+
+fn unready(house: &House) -> Vec<InstanceId> {
+    house.held().into_iter().filter(|id| !house.instance(id).ready).collect()
+}
+
+fn reasons(house: &House) -> Vec<String> {
+    let staying = decide::staying(house.state(), &EdgeNodeId::new(SHANGHAI));
+    staying.into_iter().flat_map(|stays| stays.plan.kept).map(|(_, _, why)| why).collect()
+}
+
+#[test]
+fn a_drained_node_is_emptied_one_ready_for_one_gone() {
+    let mut house = house_with(4);
+    let old = house.held_on(SHANGHAI);
+    assert_eq!(old.len(), 2);
+
+    house.change(node(NodeChange::Drain)).unwrap();
+
+    let new = unready(&house);
+    assert_eq!((new.len(), house.held_on(OTHER).len()), (2, 4));
+    assert!(house.releasing().is_empty(), "nothing goes before another is ready");
+    assert_eq!(house.phase(), Some(Phase::Running), "moving leaves the phase alone");
+
+    house.ready(&new[..1]);
+    assert_eq!(house.releasing().len(), 1);
+    house.ready(&new[1..]);
+    house.gone(&house.releasing());
+
+    assert_eq!((house.held_on(SHANGHAI).len(), house.held_on(OTHER).len()), (0, 4));
+    let moved = house.last_operation();
+    assert_eq!((moved.kind, moved.status), (OperationKind::Move, OperationStatus::Succeeded));
+    assert_eq!(moved.outcome.as_deref(), Some("move success: 2 of 2 instances moved"));
+    assert_eq!((moved.wanted(), moved.done()), (2, 2));
+}
+
+#[test]
+fn nothing_new_comes_to_a_drained_node_until_it_is_resumed() {
+    let mut house = House::new();
+    house.create(Vec::new()).unwrap();
+    house.change(node(NodeChange::Drain)).unwrap();
+
+    house.add(vec![item("310100", Some("cmcc"), 2)]).unwrap();
+    assert_eq!(house.held_on(OTHER).len(), 2);
+    house.ready(&house.held());
+    let refused = house.add(vec![item(SHANGHAI, None, 1)]).unwrap_err().to_string();
+    assert!(refused.contains("takes nothing now: draining since 2026-01-01 00:00:00 UTC"), "{refused}");
+
+    house.change(node(NodeChange::Resume)).unwrap();
+    house.add(vec![item(SHANGHAI, None, 1)]).unwrap();
+    assert!(house.refused(node(NodeChange::Resume)).contains("is not draining"));
+}
+
+#[test]
+fn what_a_drain_cannot_move_is_listed_with_why() {
+    let mut house = house_with(2);
+    house.add(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.ready(&house.held());
+    let here = house.held_on(SHANGHAI);
+    let by_area = here.iter().find(|id| house.instance(id).scope.region_code == "310100").unwrap().clone();
+    house
+        .change(Change::Protect(ProtectInstances { instances: vec![by_area], protection: Protection::On }))
+        .unwrap();
+
+    house.change(node(NodeChange::Drain)).unwrap();
+
+    let mut reasons = reasons(&house);
+    reasons.sort();
+    assert_eq!(reasons, ["placed on this edge node by name", "protected"]);
+    assert_eq!(house.held_on(SHANGHAI).len(), 2);
+}
+
+#[test]
+fn a_drain_waits_for_a_busy_application() {
+    let mut house = house_with(2);
+    house.add(vec![item(WUXI, None, 1)]).unwrap();
+
+    house.change(node(NodeChange::Drain)).unwrap();
+    assert_eq!(house.held_on(OTHER).len(), 1);
+
+    // The end of the operation makes it idle, and the move begins in the same append.
+    house.ready(&house.held_on(WUXI));
+    assert_eq!(house.held_on(OTHER).len(), 2);
+    assert_eq!(house.phase(), Some(Phase::Running));
+    assert!(matches!(house.add(vec![item(WUXI, None, 1)]), Err(Refusal::Busy { .. })));
+}
+
+#[test]
+fn a_move_that_fails_is_not_tried_again_by_itself() {
+    let mut house = house_with(2);
+    house.change(node(NodeChange::Drain)).unwrap();
+    let old = house.held_on(SHANGHAI);
+    house.report(&unready(&house), hopeless);
+    assert_eq!(house.last_operation().status, OperationStatus::Failed);
+
+    assert_eq!(house.held_on(SHANGHAI), old, "nothing is lost for it");
+    let staying = decide::staying(house.state(), &EdgeNodeId::new(SHANGHAI));
+    assert!(staying[0].why.as_ref().is_some_and(|why| why.contains("the last move failed")), "{staying:?}");
+    house.gone(&house.releasing());
+    assert!(unready(&house).is_empty());
+
+    house.change(node(NodeChange::Drain)).unwrap();
+    assert_eq!(unready(&house).len(), 1);
+}
+
+#[test]
+fn a_canceled_move_leaves_everything_that_is_not_moved() {
+    let mut house = house_with(4);
+    let before = house.held();
+    house.change(node(NodeChange::Drain)).unwrap();
+    let operation = house.operation_of_app();
+
+    house.change(Change::Cancel(CancelOperation { operation, mode: OnTimeout::Undo })).unwrap();
+
+    assert_eq!(house.held(), before);
+    assert_eq!(house.releasing().len(), 2, "the new ones go");
+}
+
+#[test]
+fn a_rebalance_moves_as_few_as_help_and_at_most_as_many_as_asked() {
+    let mut house = house_with(2);
+    house.change(node(NodeChange::Drain)).unwrap();
+    house.ready(&house.held());
+    house.gone(&house.releasing());
+    house.change(node(NodeChange::Resume)).unwrap();
+    house.add(vec![item("310100", Some("cmcc"), 2)]).unwrap();
+    house.ready(&house.held());
+    assert_eq!((house.held_on(SHANGHAI).len(), house.held_on(OTHER).len()), (2, 2));
+    let refused = house.refused(Change::Rebalance(rebalance(4)));
+    assert!(refused.contains("as balanced as it can be"), "{refused}");
+
+    // Four where two of each would be.
+    let mut house = house_with(4);
+    house.change(node(NodeChange::Drain)).unwrap();
+    house.ready(&house.held());
+    house.gone(&house.releasing());
+    house.change(node(NodeChange::Resume)).unwrap();
+    assert_eq!(house.held_on(OTHER).len(), 4);
+
+    let planned = decide::plan_rebalance(house.state(), &permit(), &rebalance(1)).unwrap();
+    assert_eq!((planned.plan.moves.len(), planned.blocked.clone()), (1, None));
+    let wrong =
+        RebalanceApplication { if_plan: Some(ensemble_model::id::PlanId::new("00000000")), ..rebalance(1) };
+    assert!(matches!(house.change(Change::Rebalance(wrong)), Err(Refusal::MovesChanged { .. })));
+    let exactly = RebalanceApplication { if_plan: Some(planned.plan.id), ..rebalance(1) };
+    house.change(Change::Rebalance(exactly)).unwrap();
+    house.ready(&house.held());
+    house.gone(&house.releasing());
+    assert_eq!((house.held_on(SHANGHAI).len(), house.held_on(OTHER).len()), (1, 3));
+
+    house.change(Change::Rebalance(rebalance(4))).unwrap();
+    house.ready(&house.held());
+    house.gone(&house.releasing());
+    assert_eq!((house.held_on(SHANGHAI).len(), house.held_on(OTHER).len()), (2, 2), "one more is enough");
+}
+
+#[test]
+fn a_move_waits_for_the_floor_of_the_node_it_leaves() {
+    let mut house = house_with(4);
+    house.change(Change::Modify(ModifyApplication { app: app(), min_ready: 1, if_revision: None })).unwrap();
+    let here = house.held_on(SHANGHAI);
+    house.change(node(NodeChange::Drain)).unwrap();
+    let new = unready(&house);
+    house.report(&here[..1], starting);
+
+    // One of the two here is ready: it must stay while the other is wanted.
+    house.ready(&new);
+    assert_eq!(house.releasing(), here[..1], "the one that is not ready makes way first");
+    house.gone(&here[..1]);
+    house.gone(&house.releasing());
+    assert_eq!(house.held_on(SHANGHAI).len(), 0);
+}

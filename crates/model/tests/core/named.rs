@@ -1,0 +1,201 @@
+//! Releasing exactly the instances that are named, and what keeps others from being taken.
+
+use super::house::*;
+use ensemble_model::command::{Change, Direction, ModifyApplication, ProtectInstances, Protection};
+use ensemble_model::id::InstanceId;
+use ensemble_model::operation::OperationStatus;
+use ensemble_model::refusal::Refusal;
+
+fn protect(instances: &[InstanceId], protection: Protection) -> Change {
+    Change::Protect(ProtectInstances { instances: instances.to_vec(), protection })
+}
+
+fn min_ready(min_ready: u32) -> Change {
+    Change::Modify(ModifyApplication { app: app(), min_ready, if_revision: None })
+}
+
+fn del_named(instances: &[InstanceId]) -> Change {
+    Change::Rescale(by_name(Direction::Del, vec![named(instances)]))
+}
+
+#[test]
+fn exactly_the_named_instances_go_and_are_not_replaced() {
+    let mut house = House::with_ready(5);
+    let held = house.held();
+    let victims = [held[1].clone(), held[3].clone()];
+
+    house.change(del_named(&victims)).unwrap();
+
+    assert_eq!(house.releasing(), victims);
+    assert_eq!(house.held().len(), 3);
+    house.gone(&victims);
+    assert_eq!(house.last_operation().status, OperationStatus::Succeeded);
+    assert_eq!(house.held().len(), 3);
+}
+
+#[test]
+fn a_selector_with_one_wrong_name_is_refused_whole_and_says_which_and_why() {
+    let mut house = House::with_ready(3);
+    let held = house.held();
+    house.change(del_named(&held[..1])).unwrap();
+    house.gone(&held[..1]);
+    let good = held[1].clone();
+    let unknown = InstanceId::new("i-0000000000000000000000000");
+    for (names, expected) in [
+        (vec![good.clone(), good.clone()], format!("selector item 0: `{good}` is named twice")),
+        (
+            vec![good.clone(), unknown.clone()],
+            format!("selector item 0: there is no instance `{unknown}` in this account"),
+        ),
+        (
+            vec![good.clone(), held[0].clone()],
+            format!(
+                "selector item 0: `{}` is gone since 2026-01-01 00:00:00 UTC: released on request",
+                held[0]
+            ),
+        ),
+    ] {
+        assert_eq!(house.refused(del_named(&names)), expected);
+    }
+    assert_eq!(house.held().len(), 2);
+}
+
+#[test]
+fn what_stands_beside_the_names_has_to_be_true() {
+    let mut house = House::with_ready(2);
+    let id = house.held()[0].clone();
+    let one = std::slice::from_ref(&id);
+    let with = |region: Option<&str>, isp: Option<&str>, count: u32| {
+        let mut item = named(one);
+        item.region_code = region.map(str::to_owned);
+        item.isp = isp.map(ensemble_model::id::Isp::new);
+        item.count = count;
+        Change::Rescale(by_name(Direction::Del, vec![item]))
+    };
+    for (change, expected) in [
+        (
+            with(Some(WUXI), None, 1),
+            format!("`{id}` is on edge node `{SHANGHAI}`, not in edge node `{WUXI}`"),
+        ),
+        (
+            with(Some("320000"), None, 1),
+            format!("`{id}` is on edge node `{SHANGHAI}`, not in district `320000` (Jiangsu)"),
+        ),
+        (with(None, Some("telecom"), 1), format!("`{id}` is on carrier `cmcc`, not on `telecom`")),
+        (with(None, None, 2), "count is 2, and 1 instances are named".to_owned()),
+    ] {
+        assert_eq!(house.refused(change), format!("selector item 0: {expected}"));
+    }
+    house.change(with(Some("310000"), Some("cmcc"), 1)).unwrap();
+    assert_eq!(house.releasing(), [id]);
+}
+
+#[test]
+fn names_at_another_level_are_no_selector() {
+    let mut house = House::with_ready(2);
+    let names = named(&house.held()[..1]);
+
+    let refused = house.rescale(rescale(Direction::Del, vec![names])).unwrap_err();
+
+    assert_eq!(refused.to_string(), "selector item 0: names instances, which takes RescaleLevel=InstanceId");
+}
+
+#[test]
+fn what_is_protected_is_taken_only_when_it_is_named() {
+    let mut house = House::with_ready(2);
+    let held = house.held();
+    house.change(protect(&held, Protection::On)).unwrap();
+
+    let refused = house.del(vec![item(SHANGHAI, None, 1)]).unwrap_err();
+    let Refusal::TooMany { plan } = &refused else { panic!("{refused}") };
+    assert_eq!(plan.items[0].shortage.as_ref().map(|shortage| shortage.missing), Some(1));
+
+    house.change(protect(&held[..1], Protection::Off)).unwrap();
+    house.del(vec![item(SHANGHAI, None, 1)]).unwrap();
+    assert_eq!(house.releasing(), held[..1]);
+    house.gone(&held[..1]);
+
+    house.change(del_named(&held[1..])).unwrap();
+    assert_eq!(house.releasing(), held[1..]);
+}
+
+#[test]
+fn protecting_what_is_not_there_or_on_its_way_out_is_refused() {
+    let mut house = House::with_ready(2);
+    let held = house.held();
+    house.change(del_named(&held[..1])).unwrap();
+    let unknown = InstanceId::new("i-0");
+
+    assert_eq!(
+        house.refused(protect(&held[..1], Protection::On)),
+        format!("instance `{}` is being released already", held[0])
+    );
+    assert!(matches!(
+        house.change(protect(&[held[1].clone(), unknown], Protection::On)),
+        Err(Refusal::UnknownInstance { .. })
+    ));
+    assert!(!house.instance(&held[1]).protected, "refused whole");
+}
+
+#[test]
+fn a_floor_lets_only_so_many_ready_ones_go() {
+    let mut house = House::with_ready(3);
+    house.change(min_ready(2)).unwrap();
+    let held = house.held();
+    house.report(&held[..1], starting);
+
+    // Two are ready, two must stay so: the one that is not goes.
+    house.del(vec![item(SHANGHAI, None, 1)]).unwrap();
+    assert_eq!(house.releasing(), held[..1]);
+    house.gone(&held[..1]);
+
+    // Of two one may go: then one is wanted, and one is ready.
+    house.del(vec![item(SHANGHAI, None, 1)]).unwrap();
+    assert_eq!(house.releasing().len(), 1);
+}
+
+#[test]
+fn naming_an_instance_does_not_lower_the_floor() {
+    let mut house = House::with_ready(3);
+    house.change(min_ready(2)).unwrap();
+    let held = house.held();
+    house.report(&held[..1], starting);
+
+    let refused = house.refused(del_named(&held[1..2]));
+    assert!(
+        refused.contains("minReady keeps 2 ready on `cn-shanghai-cmcc` (cmcc), and 1 would be left"),
+        "{refused}"
+    );
+
+    house.change(del_named(&held[..1])).unwrap();
+    assert_eq!(house.releasing(), held[..1]);
+}
+
+#[test]
+fn what_is_unknown_goes_where_the_floor_keeps_the_rest() {
+    let mut house = House::new();
+    house.create(Vec::new()).unwrap();
+    house.add(vec![item(SHANGHAI, None, 3)]).unwrap();
+    let held = house.held();
+    house.ready(&held);
+    house.change(min_ready(3)).unwrap();
+
+    // All three are ready: whichever goes, two are wanted then, and two are ready.
+    house.del(vec![item(SHANGHAI, None, 3)]).unwrap();
+    assert_eq!(house.releasing().len(), 3);
+}
+
+#[test]
+fn a_floor_is_told_and_kept() {
+    let mut house = House::with_ready(1);
+    let before = house.revision();
+
+    house.change(min_ready(2)).unwrap();
+
+    assert_eq!(house.revision(), before + 1);
+    assert_eq!(house.last_operation().outcome.as_deref(), Some("minReady is 2, was 0"));
+    let house = house.restarted();
+    let state = house.state();
+    let permit = permit();
+    assert_eq!(state.account(&permit).application(&app()).map(|found| found.resources.min_ready), Some(2));
+}

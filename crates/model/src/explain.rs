@@ -18,7 +18,7 @@ use crate::state::State;
 pub use shortage::shortage;
 
 /// Edge nodes named per reason for not being chosen.
-const MOST_NODES_PER_REASON: usize = 10;
+const MOST_NODES_PER_REASON: usize = 1_000;
 
 /// The request that a plan answers.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +81,7 @@ pub struct ExplainedInstance {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotChosen {
     pub reason: String,
-    /// In the fleet's order; at most 10 are named.
+    /// In the fleet's order; at most 1,000 are named.
     pub nodes: Vec<EdgeNodeId>,
     /// How many there are, the named ones included.
     pub count: usize,

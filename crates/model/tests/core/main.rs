@@ -1,5 +1,6 @@
 //! The core as its callers see it: a control loop over a log in memory. One program, because it links once.
 
+mod acts;
 mod cancel;
 mod census;
 mod control_loop;

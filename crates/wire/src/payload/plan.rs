@@ -25,7 +25,7 @@ pub struct Item {
     pub wanted: u32,
     pub placed: u32,
     pub placements: Vec<Placement>,
-    /// At most ten for each reason.
+    /// At most 1,000 for each reason.
     pub not_chosen: Vec<NotChosen>,
     /// How many there are.
     #[serde(default)]

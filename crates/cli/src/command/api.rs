@@ -47,7 +47,7 @@ fn list(context: &Context) -> Outcome {
             Kind::Stream => "stream",
         };
         let origin = match action.group {
-            Group::Application | Group::Device | Group::Region => "ENS",
+            Group::Application | Group::Device | Group::Instance | Group::Region => "ENS",
             Group::Extension => "ours",
         };
         let cells = [action.name, kind, action.access.as_str(), origin, action.title, action.ram_action];

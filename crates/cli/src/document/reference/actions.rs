@@ -76,7 +76,7 @@ fn facts(action: &Action) -> String {
         Kind::Stream => "stream: answered with server-sent events, for as long as there are any",
     };
     let origin = match action.group {
-        Group::Application | Group::Device | Group::Region => "ENS, as published",
+        Group::Application | Group::Device | Group::Instance | Group::Region => "ENS, as published",
         Group::Extension => "Ensemble; not part of ENS",
     };
     let rows = [
@@ -159,6 +159,10 @@ fn type_of(value: ValueType) -> String {
             format!("JSON array of {minimum_items} to {maximum_items} items")
         }
         ValueType::JsonObject => "JSON object".to_owned(),
+        ValueType::Family { keys, at_most } => {
+            format!("1 to {at_most} numbered ones, each with {}", codes(keys.iter().copied()))
+        }
+        ValueType::Refused { .. } => "refused".to_owned(),
         ValueType::Date => "date, `yyyy-MM-dd` (UTC)".to_owned(),
     }
 }

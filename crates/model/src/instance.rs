@@ -55,7 +55,7 @@ pub enum Origin {
 }
 
 /// The selector item that placed an instance, as asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Scope {
     pub region_code: String,
     pub isp: Option<Isp>,

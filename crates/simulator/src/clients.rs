@@ -1,6 +1,8 @@
 //! Who asks: several accounts, each with a few applications, that create, scale, plan, delete, ask twice, ask again what
 //! was not answered, and ask for what cannot be. What they know of the world is what they were answered.
 
+mod asks;
+
 use crate::dice::Dice;
 use crate::faults::{Fault, Faults};
 use crate::request::Outcome;
@@ -13,6 +15,7 @@ use ensemble_model::command::{
 use ensemble_model::decide;
 use ensemble_model::fleet::Fleet;
 use ensemble_model::id::{AccountId, AppId, Digest, Isp, OperationId, SpecName, VersionName};
+use ensemble_model::operation::OnTimeout;
 use ensemble_model::permit::{Permit, Principal, authorize};
 use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::state::State;
@@ -91,6 +94,14 @@ impl Client {
             });
             return self.one(change, "DeleteApplication", wall, faults);
         }
+        if self.dice.happens(450)
+            && let Some(change) = self.ask(&app, state)
+        {
+            let action = change.action();
+            let mut act = self.one(change, action, wall, faults);
+            act.requests.extend(self.second_thought(&act.requests[0], wall));
+            return act;
+        }
         let mut rescale = self.rescale(&app, &fleet, 4);
         if faults.strikes(Fault::ImpossibleSelector, 30, &mut self.dice) {
             self.spoil(&mut rescale);
@@ -131,8 +142,8 @@ impl Client {
     /// Learns what it was answered.
     pub(crate) fn hear(&mut self, request: &Request) {
         match (&request.command.change, &request.outcome) {
-            (Change::Create(_), Outcome::Accepted(accepted)) if !self.apps.contains(&accepted.app) => {
-                self.apps.push(accepted.app.clone());
+            (Change::Create(create), Outcome::Accepted(_)) if !self.apps.contains(&create.app) => {
+                self.apps.push(create.app.clone());
             }
             (Change::Delete(delete), Outcome::Accepted(_)) => self.apps.retain(|app| *app != delete.app),
             (
@@ -141,7 +152,7 @@ impl Client {
             ) => {
                 self.apps.retain(|app| *app != rescale.app);
             }
-            (Change::Create(_) | Change::Rescale(_) | Change::Delete(_), _) => {}
+            (_, _) => {}
         }
     }
 
@@ -195,6 +206,10 @@ impl Client {
         [60, 90, 300, 900, 3_600][self.dice.below(5) as usize]
     }
 
+    fn on_timeout(&mut self) -> OnTimeout {
+        if self.dice.happens(200) { OnTimeout::Undo } else { OnTimeout::Keep }
+    }
+
     fn create(&mut self, fleet: &Fleet) -> Change {
         self.made += 1;
         let name = format!("app-{}-{}", self.index, self.made);
@@ -228,6 +243,7 @@ impl Client {
             level: Level::AreaIspCode,
             selector,
             timeout_s: self.timeout(),
+            on_timeout: self.on_timeout(),
         }))
     }
 
@@ -241,6 +257,7 @@ impl Client {
             selector: self.selector(fleet, level, most),
             to_version: None,
             timeout_s: self.timeout(),
+            on_timeout: self.on_timeout(),
             partial: if self.dice.happens(400) { Partial::Allowed } else { Partial::Refused },
             if_revision: None,
             if_plan: None,
@@ -306,5 +323,6 @@ fn attributes(spec: &str, strategy: Strategy) -> ResourceAttribute {
         image_id: None,
         net_security_strategy: None,
         init_config: None,
+        min_ready: 0,
     }
 }

@@ -3,15 +3,17 @@
 //! rules. A clone shares structure, so that the shadow before each event of an entry can be kept.
 
 use ensemble_model::application::Strategy;
+use ensemble_model::command::Protection;
 use ensemble_model::event::{
     AcceptedOperation, Entry, Event, NewApplication, PlannedPlacement, ReleaseCause, ReleasedInstance,
 };
 use ensemble_model::fleet::Fleet;
 use ensemble_model::id::{AccountId, AppId, EdgeNodeId, InstanceId, Isp, OperationId, VersionName};
-use ensemble_model::instance::{Pod, PodStatus};
+use ensemble_model::instance::{Pod, PodStatus, Scope};
 use ensemble_model::log::Fault;
 use ensemble_model::log::format::{self, Chain};
-use ensemble_model::operation::{OperationKind, OperationStatus, Subject};
+use ensemble_model::operation::{OnTimeout, OperationKind, OperationStatus};
+use ensemble_model::own_instance::OwnInstance;
 use ensemble_model::spec::{self, Resources};
 use ensemble_model::time::{LogTime, Now, WallTime};
 use ensemble_model::wanted::Epoch;
@@ -33,7 +35,10 @@ pub(crate) struct Shadow {
     /// Every instance that was ever planned.
     pub(crate) ever: OrdSet<InstanceId>,
     pub(crate) operations: OrdMap<OperationId, Operation>,
+    /// Instances by themselves.
+    pub(crate) owned: OrdMap<InstanceId, Own>,
     pub(crate) unreachable: OrdSet<EdgeNodeId>,
+    pub(crate) draining: OrdSet<EdgeNodeId>,
     pub(crate) tokens: OrdMap<TokenKey, Token>,
     /// When each accepted write with a token was.
     token_times: Vector<WallTime>,
@@ -51,6 +56,16 @@ pub(crate) struct Token {
 }
 
 #[derive(Clone, Debug)]
+pub(crate) struct Own {
+    pub(crate) account: AccountId,
+    pub(crate) node: EdgeNodeId,
+    pub(crate) isp: Isp,
+    pub(crate) resources: Resources,
+    /// What runs on it, until it is given back.
+    pub(crate) runs: Option<InstanceId>,
+}
+
+#[derive(Clone, Debug)]
 pub(crate) struct App {
     pub(crate) account: AccountId,
     /// Cluster and name.
@@ -59,6 +74,7 @@ pub(crate) struct App {
     /// What one instance takes.
     pub(crate) resources: Resources,
     pub(crate) stable: VersionName,
+    pub(crate) min_ready: u32,
     pub(crate) running: Option<OperationId>,
     pub(crate) revision: u64,
     /// A Delete was accepted.
@@ -73,9 +89,18 @@ pub(crate) struct Instance {
     pub(crate) node: EdgeNodeId,
     pub(crate) isp: Isp,
     pub(crate) resources: Resources,
+    /// The instance of the account that it runs on.
+    pub(crate) host: Option<InstanceId>,
+    /// What placed it.
+    pub(crate) scope: Scope,
     pub(crate) created_at: WallTime,
     /// The operation that releases it.
     pub(crate) released_by: Option<OperationId>,
+    /// It was released while its node was out of reach, and nobody there was told yet.
+    pub(crate) untold: bool,
+    /// It was to go once, and stays after all: whoever runs it may have been told in between.
+    pub(crate) was_revived: bool,
+    pub(crate) protected: bool,
     pub(crate) ready: bool,
     /// Its node was cut off, and nothing was heard of it since.
     pub(crate) unknown: bool,
@@ -85,14 +110,20 @@ pub(crate) struct Instance {
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) account: AccountId,
-    pub(crate) app: AppId,
+    /// The application that it is about, if it is about one.
+    pub(crate) app: Option<AppId>,
     pub(crate) kind: OperationKind,
+    pub(crate) timeout_s: u32,
+    pub(crate) on_timeout: OnTimeout,
+    pub(crate) is_undoing: bool,
     pub(crate) deadline: LogTime,
     pub(crate) status: OperationStatus,
     /// The application's, after acceptance.
     pub(crate) revision: u64,
     /// What it planned or releases, with the item.
     pub(crate) targets: OrdMap<InstanceId, usize>,
+    /// What makes room, and for what, where instances are moved.
+    pub(crate) moves: OrdMap<InstanceId, InstanceId>,
 }
 
 /// A record as it was read.
@@ -140,24 +171,45 @@ impl Shadow {
             }
             Event::InstanceObserved { instance, ready, pods } => self.observed(instance, *ready, pods),
             Event::InstanceGone { instance } => {
-                self.instances.remove(instance);
-            }
-            Event::ImagePinned { .. } => {}
-            Event::NodesUnreachable { nodes } => self.cut_off(nodes),
-            Event::NodesReachable { nodes } => {
-                for node in nodes {
-                    self.unreachable.remove(node);
+                let gone = self.instances.remove(instance);
+                let host = gone.and_then(|gone| gone.host);
+                if let Some(own) = host.and_then(|host| self.owned.get_mut(&host)) {
+                    own.runs = None;
                 }
             }
-            Event::OperationEnded { operation, status, .. } => {
-                if let Some(ended) = self.operations.get_mut(operation) {
-                    ended.status = *status;
-                    if let Some(app) = self.apps.get_mut(&ended.app) {
-                        app.running = None;
-                        app.revision += 1;
+            Event::InstancesRevived { app, instances, .. } => self.revived(app, instances),
+            Event::InstancesProtected { instances, protection, .. } => {
+                for id in instances {
+                    if let Some(instance) = self.instances.get_mut(id) {
+                        instance.protected = *protection == Protection::On;
                     }
                 }
             }
+            Event::OwnInstancesCreated { instances } => instances.iter().for_each(|own| self.own(own)),
+            Event::OwnInstanceReleased { instance } => {
+                self.owned.remove(instance);
+            }
+            Event::ApplicationModified { app, min_ready } => {
+                if let Some(app) = self.apps.get_mut(app) {
+                    app.min_ready = *min_ready;
+                }
+            }
+            Event::NodeDraining { node, .. } => {
+                self.draining.insert(node.clone());
+            }
+            Event::NodeResumed { node } => {
+                self.draining.remove(node);
+            }
+            Event::OperationUndoing { operation, deadline, .. } => {
+                if let Some(found) = self.operations.get_mut(operation) {
+                    found.is_undoing = true;
+                    found.deadline = *deadline;
+                }
+            }
+            Event::ImagePinned { .. } => {}
+            Event::NodesUnreachable { nodes } => self.cut_off(nodes),
+            Event::NodesReachable { nodes } => self.in_reach(nodes),
+            Event::OperationEnded { operation, status, .. } => self.ended(operation, *status),
             Event::ApplicationDeleted { app } => {
                 self.apps.remove(app);
             }
@@ -171,6 +223,7 @@ impl Shadow {
             strategy: new.resources.strategy,
             resources: spec::resources(&new.resources.instance_spec).unwrap_or_default(),
             stable: new.version.clone(),
+            min_ready: new.resources.min_ready,
             running: None,
             revision: 0,
             is_deleted: false,
@@ -179,7 +232,7 @@ impl Shadow {
     }
 
     fn accepted(&mut self, operation: &AcceptedOperation, now: Now) {
-        let Subject::Application(app) = &operation.subject;
+        let app = operation.subject.app();
         if let Some(token) = &operation.client_token {
             let key = (operation.account.clone(), operation.action.clone(), token.token.clone());
             self.token_times.push_back(now.wall);
@@ -190,20 +243,26 @@ impl Shadow {
             self.nonces.insert((nonce.key_id.clone(), nonce.nonce.clone()), operation.id.clone());
         }
         let mut revision = 0;
-        if let Some(app) = self.apps.get_mut(app) {
-            app.running = Some(operation.id.clone());
+        if let Some(app) = app.and_then(|app| self.apps.get_mut(app)) {
+            if operation.kind != OperationKind::Immediate {
+                app.running = Some(operation.id.clone());
+            }
             app.revision += 1;
             app.is_deleted |= operation.kind == OperationKind::Delete;
             revision = app.revision;
         }
         let accepted = Operation {
             account: operation.account.clone(),
-            app: app.clone(),
+            app: app.cloned(),
             kind: operation.kind,
+            timeout_s: operation.timeout_s,
+            on_timeout: operation.on_timeout,
+            is_undoing: false,
             deadline: operation.deadline,
             status: OperationStatus::Running,
             revision,
             targets: OrdMap::new(),
+            moves: OrdMap::new(),
         };
         self.operations.insert(operation.id.clone(), accepted);
     }
@@ -219,6 +278,11 @@ impl Shadow {
     ) {
         let account = self.apps.get(app).map(|app| app.account.clone()).unwrap_or_default();
         for planned in &placement.instances {
+            let own = planned.host.as_ref().and_then(|host| self.owned.get_mut(host));
+            let resources = own.map_or(resources, |own| {
+                own.runs = Some(planned.id.clone());
+                own.resources
+            });
             let instance = Instance {
                 account: account.clone(),
                 app: app.clone(),
@@ -226,8 +290,13 @@ impl Shadow {
                 node: placement.node.clone(),
                 isp: placement.isp.clone(),
                 resources,
+                host: planned.host.clone(),
+                scope: placement.scope.clone(),
                 created_at,
                 released_by: None,
+                untold: false,
+                was_revived: false,
+                protected: false,
                 ready: false,
                 unknown: false,
                 failed_pods: OrdSet::new(),
@@ -236,6 +305,10 @@ impl Shadow {
             self.ever.insert(planned.id.clone());
             if let Some(operation) = self.operations.get_mut(operation) {
                 operation.targets.insert(planned.id.clone(), placement.item);
+                if let Some(old) = &planned.replaces {
+                    operation.targets.insert(old.clone(), placement.item);
+                    operation.moves.insert(old.clone(), planned.id.clone());
+                }
             }
         }
     }
@@ -249,6 +322,9 @@ impl Shadow {
     ) {
         for released in instances {
             if let Some(instance) = self.instances.get_mut(&released.id) {
+                if instance.released_by.is_none() {
+                    instance.untold = self.unreachable.contains(&instance.node);
+                }
                 instance.released_by = Some(operation.clone());
             }
             if let (ReleaseCause::Asked, Some(operation)) = (cause, self.operations.get_mut(operation)) {
@@ -258,6 +334,54 @@ impl Shadow {
         // What was asked for is a part of the accepted write.
         if let (false, Some(app)) = (*cause == ReleaseCause::Asked, self.apps.get_mut(app)) {
             app.revision += 1;
+        }
+    }
+
+    fn revived(&mut self, app: &AppId, instances: &[InstanceId]) {
+        for id in instances {
+            if let Some(instance) = self.instances.get_mut(id) {
+                instance.released_by = None;
+                instance.untold = false;
+                instance.was_revived = true;
+            }
+        }
+        if let Some(app) = self.apps.get_mut(app) {
+            app.revision += 1;
+        }
+    }
+
+    fn own(&mut self, own: &OwnInstance) {
+        let known = Own {
+            account: own.account.clone(),
+            node: own.node.clone(),
+            isp: own.isp.clone(),
+            resources: own.resources,
+            runs: None,
+        };
+        self.owned.insert(own.id.clone(), known);
+        self.ever.insert(own.id.clone());
+    }
+
+    fn ended(&mut self, id: &OperationId, status: OperationStatus) {
+        let Some(ended) = self.operations.get_mut(id) else { return };
+        ended.status = status;
+        let app = ended.app.as_ref().and_then(|app| self.apps.get_mut(app));
+        if let Some(app) = app.filter(|_| ended.kind != OperationKind::Immediate) {
+            app.running.take_if(|running| running == id);
+            app.revision += 1;
+        }
+    }
+
+    fn in_reach(&mut self, nodes: &[EdgeNodeId]) {
+        for node in nodes {
+            self.unreachable.remove(node);
+        }
+        let told = self.instances.iter().filter(|(_, found)| found.untold && nodes.contains(&found.node));
+        let told: Vec<InstanceId> = told.map(|(id, _)| id.clone()).collect();
+        for id in told {
+            if let Some(instance) = self.instances.get_mut(&id) {
+                instance.untold = false;
+            }
         }
     }
 
@@ -290,13 +414,27 @@ impl Shadow {
         }
     }
 
-    /// What instances take of a node, those being released included.
+    /// What instances take of a node, those being released included. What is hosted takes nothing of its own.
     pub(crate) fn used(&self, node: &EdgeNodeId) -> Resources {
-        let here = self.instances.values().filter(|instance| instance.node == *node);
-        here.fold(Resources::default(), |sum, instance| Resources {
-            vcpu: sum.vcpu + instance.resources.vcpu,
-            memory_mib: sum.memory_mib + instance.resources.memory_mib,
+        let made = self.instances.values().filter(|instance| instance.host.is_none());
+        let made = made.filter(|instance| instance.node == *node).map(|instance| instance.resources);
+        let owned = self.owned.values().filter(|own| own.node == *node).map(|own| own.resources);
+        made.chain(owned).fold(Resources::default(), |sum, taken| Resources {
+            vcpu: sum.vcpu + taken.vcpu,
+            memory_mib: sum.memory_mib + taken.memory_mib,
         })
+    }
+
+    /// How many are held and how many of them are ready, of one application on one node and carrier.
+    pub(crate) fn cell(&self, app: &AppId, node: &EdgeNodeId, isp: &Isp) -> (u32, u32) {
+        let here =
+            self.held().filter(|(_, found)| found.app == *app && found.node == *node && found.isp == *isp);
+        here.fold((0, 0), |(held, ready), (_, found)| (held + 1, ready + u32::from(found.is_ready())))
+    }
+
+    /// The instance that an account knows by this id.
+    pub(crate) fn known_as<'a>(&'a self, id: &'a InstanceId) -> &'a InstanceId {
+        self.owned.get(id).and_then(|own| own.runs.as_ref()).unwrap_or(id)
     }
 
     pub(crate) fn held(&self) -> impl Iterator<Item = (&InstanceId, &Instance)> {
@@ -313,15 +451,34 @@ impl Shadow {
         (!is_forgotten).then_some(found)
     }
 
-    /// The running operation that still waits for something: an instance that is not ready, or not gone.
+    /// The running operation that still waits for something: an instance that is to be ready and is not, or to be gone
+    /// and is there. What cannot be reached is waited for by nobody.
     pub(crate) fn waits(&self, operation: &Operation) -> bool {
-        operation.targets.keys().any(|id| match (operation.kind, self.instances.get(id)) {
-            (OperationKind::Create | OperationKind::Add, Some(instance)) => {
-                instance.is_held() && !instance.is_ready()
+        operation.targets.keys().any(|id| {
+            let Some(found) = self.instances.get(id) else { return false };
+            if found.unknown {
+                return false;
             }
-            (OperationKind::Create | OperationKind::Add, None) => false,
-            (OperationKind::Del | OperationKind::Delete, found) => found.is_some(),
+            match (operation.comes(id), operation.moves.get(id)) {
+                (true, _) => found.is_held() && !found.is_ready(),
+                // It makes room only once the other is ready, and stays where that one was given up.
+                (false, Some(new)) if found.is_held() => {
+                    self.instances.get(new).is_some_and(|new| new.is_held() && !new.unknown)
+                }
+                (false, _) => !found.is_held(),
+            }
         })
+    }
+}
+
+impl Operation {
+    /// Whether a target of it is to become ready; else it is to go.
+    pub(crate) fn comes(&self, target: &InstanceId) -> bool {
+        match self.kind {
+            OperationKind::Create | OperationKind::Add => !self.is_undoing,
+            OperationKind::Move => !self.moves.contains_key(target),
+            OperationKind::Del | OperationKind::Delete | OperationKind::Immediate => false,
+        }
     }
 }
 

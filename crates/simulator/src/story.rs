@@ -1,7 +1,7 @@
 //! What became durable, in plain words: one sentence for each event.
 
-use ensemble_model::event::{Event, ReleaseCause};
-use ensemble_model::operation::{OperationKind, Subject};
+use ensemble_model::event::{AcceptedOperation, Event, ReleaseCause};
+use ensemble_model::operation::{OperationKind, Subject, Undoing};
 use std::collections::BTreeMap;
 
 pub(crate) fn tell(event: &Event) -> String {
@@ -11,23 +11,7 @@ pub(crate) fn tell(event: &Event) -> String {
             let (app, name, account) = (&application.app, &application.meta.name, &application.account);
             format!("account {account} creates {name} ({app})")
         }
-        Event::OperationAccepted { operation } => {
-            let Subject::Application(app) = &operation.subject;
-            let kind = match operation.kind {
-                OperationKind::Create => "its first instances",
-                OperationKind::Add => "more",
-                OperationKind::Del => "fewer",
-                OperationKind::Delete => "its end",
-            };
-            let items = operation.items.iter().map(|item| {
-                let place = item.region_code.as_deref().unwrap_or("anywhere");
-                let isp = item.isp.as_ref().map(|isp| format!("/{isp}")).unwrap_or_default();
-                format!("{} in {place}{isp}", item.wanted)
-            });
-            let items = items.collect::<Vec<_>>().join(", ");
-            let (id, within) = (&operation.id, operation.timeout_s);
-            format!("{id}: {app} is to get {kind} within {within} s [{items}]")
-        }
+        Event::OperationAccepted { operation } => accepted(operation),
         Event::InstancesPlanned { placements, .. } => {
             let places = placements.iter().map(|placement| {
                 let ids: Vec<&str> = placement.instances.iter().map(|planned| planned.id.as_str()).collect();
@@ -37,11 +21,7 @@ pub(crate) fn tell(event: &Event) -> String {
         }
         Event::InstancesReleasing { instances, cause, .. } => {
             let ids: Vec<&str> = instances.iter().map(|released| released.id.as_str()).collect();
-            let why = match cause {
-                ReleaseCause::Asked => "as asked".to_owned(),
-                ReleaseCause::Deadline => "because the time is up".to_owned(),
-                ReleaseCause::Hopeless { reason } => format!("because {reason}"),
-            };
+            let why = reason(cause);
             format!("to go, {why}: {}", ids.join(" "))
         }
         Event::InstanceObserved { instance, ready, pods } => {
@@ -57,10 +37,64 @@ pub(crate) fn tell(event: &Event) -> String {
         Event::ImagePinned { image, digest, .. } => format!("{image} means {digest}"),
         Event::NodesUnreachable { nodes } => format!("out of reach: {}", listed(nodes)),
         Event::NodesReachable { nodes } => format!("in reach again: {}", listed(nodes)),
+        Event::InstancesRevived { instances, .. } => format!("to stay after all: {}", listed(instances)),
+        Event::InstancesProtected { instances, protection, .. } => {
+            format!("protection {protection:?}: {}", listed(instances))
+        }
+        Event::OwnInstancesCreated { instances } => {
+            let made = instances.iter().map(|own| format!("{} on {}", own.id, own.node));
+            format!("made by themselves: {}", made.collect::<Vec<_>>().join(" "))
+        }
+        Event::OwnInstanceReleased { instance } => format!("{instance} is given up"),
+        Event::ApplicationModified { app, min_ready } => format!("{app} keeps {min_ready} ready"),
+        Event::NodeDraining { node, .. } => format!("draining: {node}"),
+        Event::NodeResumed { node } => format!("resumed: {node}"),
+        Event::OperationUndoing { operation, cause, .. } => match cause {
+            Undoing::Canceled => format!("{operation} is canceled and goes back"),
+            Undoing::TimedOut => format!("{operation} timed out and goes back"),
+        },
         Event::OperationEnded { operation, status, outcome, .. } => {
             format!("{operation} ends as {}: {outcome}", status.as_str())
         }
         Event::ApplicationDeleted { app } => format!("{app} is no more"),
+    }
+}
+
+fn accepted(operation: &AcceptedOperation) -> String {
+    let subject = match &operation.subject {
+        Subject::Application(app) => app.to_string(),
+        Subject::Account => format!("account {}", operation.account),
+        Subject::Node(node) => node.to_string(),
+    };
+    let kind = match operation.kind {
+        OperationKind::Create => "its first instances",
+        OperationKind::Add => "more",
+        OperationKind::Del => "fewer",
+        OperationKind::Delete => "its end",
+        OperationKind::Move => "others in their place",
+        OperationKind::Immediate => {
+            return format!("{}: {subject}: {}", operation.id, operation.description);
+        }
+    };
+    let items = operation.items.iter().map(|item| {
+        let place = item.region_code.as_deref().unwrap_or("anywhere");
+        let isp = item.isp.as_ref().map(|isp| format!("/{isp}")).unwrap_or_default();
+        format!("{} in {place}{isp}", item.wanted)
+    });
+    let items = items.collect::<Vec<_>>().join(", ");
+    let (id, within) = (&operation.id, operation.timeout_s);
+    format!("{id}: {subject} is to get {kind} within {within} s [{items}]")
+}
+
+fn reason(cause: &ReleaseCause) -> String {
+    match cause {
+        ReleaseCause::Asked => "as asked".to_owned(),
+        ReleaseCause::Deadline => "because the time is up".to_owned(),
+        ReleaseCause::Hopeless { reason } => format!("because {reason}"),
+        ReleaseCause::Canceled => "because it is canceled".to_owned(),
+        ReleaseCause::Undone => "because it is taken back".to_owned(),
+        ReleaseCause::Moved => "because others are ready".to_owned(),
+        ReleaseCause::NodeLost => "because their node is lost".to_owned(),
     }
 }
 

@@ -103,36 +103,28 @@ fn give_up(draft: &mut Draft, operation: &OperationId, lost: &[Arc<Instance>]) {
 
 /// For every application that is idle, as many others as there is room for within the scopes that placed the lost ones.
 fn replace(draft: &mut Draft, command: &Command, node: &EdgeNodeId, lost: &[Arc<Instance>], timeout_s: u32) {
-    let mut wanted: BTreeMap<AppId, BTreeMap<VersionName, BTreeMap<(String, Option<String>), (Scope, u32)>>> =
-        BTreeMap::new();
+    let mut wanted: BTreeMap<(AppId, VersionName), BTreeMap<Scope, u32>> = BTreeMap::new();
     for instance in lost.iter().filter(|lost| lost.is_held() && lost.origin == Origin::Created) {
-        let scope = instance.scope.clone();
         // Nowhere else would do.
-        if scope.region_code == node.as_str() {
+        if instance.scope.region_code == node.as_str() {
             continue;
         }
-        let key = (scope.region_code.clone(), scope.isp.as_ref().map(ToString::to_string));
-        let versions = wanted.entry(instance.app.clone()).or_default();
-        let scopes = versions.entry(instance.version.clone()).or_default();
-        scopes.entry(key).or_insert((scope, 0)).1 += 1;
+        let scopes = wanted.entry((instance.app.clone(), instance.version.clone())).or_default();
+        *scopes.entry(instance.scope.clone()).or_default() += 1;
     }
     let before = draft.state.clone();
     let mut draw = Draw::new(&before, command.seed);
-    for (app, versions) in wanted {
-        for (version, scopes) in versions {
-            let Some(application) = draft.state.applications.get(&app).cloned() else { continue };
-            if check_idle(&draft.state, &application).is_err() {
-                continue;
-            }
-            let items: Vec<SelectorItem> =
-                scopes.into_values().map(|(scope, count)| item(scope, count)).collect();
-            if let Some((items, plan)) = fitting(&draft.state, &application, items) {
-                let id = draw.operation();
-                let mut call = command.clone();
-                (call.request.request_id, call.seed) =
-                    (id, command.seed.wrapping_add(draft.state.next_number));
-                begin(draft, &call, &application, (&version, &items), &plan, timeout_s);
-            }
+    for ((app, version), scopes) in wanted {
+        let Some(application) = draft.state.applications.get(&app).cloned() else { continue };
+        if check_idle(&draft.state, &application).is_err() {
+            continue;
+        }
+        let items: Vec<SelectorItem> = scopes.into_iter().map(|(scope, count)| item(scope, count)).collect();
+        if let Some((items, plan)) = fitting(&draft.state, &application, items) {
+            let mut call = command.clone();
+            call.request.request_id = draw.operation();
+            call.seed = command.seed.wrapping_add(draft.state.next_number);
+            begin(draft, &call, &application, (&version, &items), &plan, timeout_s);
         }
     }
 }

@@ -18,6 +18,7 @@ const ITEMS_LISTED: usize = 20;
 /// for: then it has failed.
 pub(super) fn settle(draft: &mut Draft, operation: &OperationId) {
     moving::advance(draft, operation);
+    moving::give_up_stranded(draft, operation);
     let Some(operation) = draft.state.operations.get(operation).filter(|operation| operation.is_running())
     else {
         return;

@@ -42,6 +42,43 @@ pub(super) fn advance(draft: &mut Draft, operation: &OperationId) {
     }
 }
 
+/// Gives up successors that cannot be reached, once nothing else is waited for: what they were to replace stays, and would
+/// be there twice when they are back.
+pub(super) fn give_up_stranded(draft: &mut Draft, operation: &OperationId) {
+    let Some(found) = draft.state.operations.get(operation).filter(|found| found.kind == OperationKind::Move)
+    else {
+        return;
+    };
+    let stranded = stranded(draft, found);
+    if found.is_running() && found.tally.waiting as usize <= stranded.len() {
+        release_stranded(draft, operation);
+    }
+}
+
+/// Gives up all of them, whatever else is waited for.
+pub(super) fn release_stranded(draft: &mut Draft, operation: &OperationId) {
+    let Some(found) = draft.state.operations.get(operation) else { return };
+    let Some(app) = found.subject.app().cloned() else { return };
+    let instances = stranded(draft, found);
+    if !instances.is_empty() {
+        let reason = "its edge node cannot be reached, so what it was to replace stays".to_owned();
+        let (operation, cause) = (operation.clone(), ReleaseCause::Hopeless { reason });
+        draft.emit(Event::InstancesReleasing { operation, app, cause, instances });
+    }
+}
+
+/// Successors out of reach of instances that are still held.
+fn stranded(draft: &Draft, operation: &Operation) -> Vec<ReleasedInstance> {
+    let held = |id: &InstanceId| draft.state.instances.get(id).is_some_and(|found| found.is_held());
+    let olds = operation.targets.iter().filter(|target| held(&target.instance));
+    let news = olds.filter_map(|old| {
+        let new = old.replaced_by.as_ref()?;
+        operation.targets.iter().find(|target| target.instance == *new)
+    });
+    let lost = news.filter(|new| new.state == TargetState::OutOfReach && held(&new.instance));
+    lost.map(|new| ReleasedInstance { id: new.instance.clone(), item: new.item }).collect()
+}
+
 /// Makes the successors of `moves`, which belong to an operation that has just been accepted.
 pub(super) fn begin(
     draft: &mut Draft,

@@ -2,7 +2,7 @@
 //! what is not ready; one that releases goes on releasing. What cannot be reached is never released by a deadline.
 
 use super::draft::Draft;
-use super::{cancel_operation, ending};
+use super::{cancel_operation, ending, moving};
 use crate::event::{Event, ReleaseCause, ReleasedInstance};
 use crate::id::{EdgeNodeId, EngineName, InstanceId, OperationId};
 use crate::observation::{Observation, Reach};
@@ -128,6 +128,7 @@ pub(super) fn operations_on(state: &State, nodes: &[EdgeNodeId]) -> BTreeSet<Ope
 
 /// Releases what an operation still waits for to become ready; ready instances stay, and those that cannot be reached.
 pub(super) fn give_up_unready(draft: &mut Draft, operation: &OperationId, cause: &ReleaseCause) {
+    moving::release_stranded(draft, operation);
     let Some(found) = draft.state.operations.get(operation) else { return };
     let Some(app) = found.subject.app().cloned() else { return };
     let comes = found.targets.iter().filter(|target| found.role(target) == Role::Comes);

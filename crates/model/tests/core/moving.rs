@@ -200,3 +200,29 @@ fn a_move_waits_for_the_floor_of_the_node_it_leaves() {
     house.gone(&house.releasing());
     assert_eq!(house.held_on(SHANGHAI).len(), 0);
 }
+
+#[test]
+fn a_successor_that_cannot_be_reached_is_given_up_and_the_old_one_stays() {
+    let mut house = house_with(2);
+    house.change(node(NodeChange::Drain)).unwrap();
+    let old = house.held_on(SHANGHAI);
+
+    house.unreachable(OTHER);
+
+    assert_eq!(house.held_on(SHANGHAI), old);
+    assert_eq!(house.last_operation().status, OperationStatus::Failed);
+    assert_eq!(house.releasing().len(), 1, "or it would be there twice once it is back");
+}
+
+#[test]
+fn a_silent_engine_after_a_start_ends_a_move_as_a_cut_does() {
+    let mut house = house_with(2);
+    house.change(node(NodeChange::Drain)).unwrap();
+    let old = house.held_on(SHANGHAI);
+    let mut house = house.restarted();
+
+    house.pass(10);
+
+    assert_eq!(house.last_operation().status, OperationStatus::Failed);
+    assert_eq!((house.held_on(SHANGHAI), house.releasing().len()), (old, 1));
+}

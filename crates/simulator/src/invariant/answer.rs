@@ -98,6 +98,13 @@ fn another_accounts_application_looks_like_none(answered: &Answered<'_>) -> Verd
         Change::Create(_) => return Ok(0),
         Change::Rescale(rescale) => &rescale.app,
         Change::Delete(delete) => &delete.app,
+        Change::Modify(modify) => &modify.app,
+        Change::Rebalance(rebalance) => &rebalance.app,
+        Change::Cancel(_)
+        | Change::RunInstances(_)
+        | Change::ReleaseInstance(_)
+        | Change::Protect(_)
+        | Change::Node(_) => return Ok(0),
     };
     let owner = answered.shadow.apps.get(app).map(|app| &app.account);
     if owner.is_none_or(|owner| owner == command.permit.account()) {
@@ -150,7 +157,16 @@ fn reason(refusal: &Refusal) -> Option<Why> {
         Refusal::EngineDown { .. } => Why::EngineDown,
         Refusal::PlanChanged { .. } => Why::PlanChanged,
         Refusal::Shortage { plan } | Refusal::TooMany { plan } => Why::Short(missing(plan)),
+        Refusal::UnknownInstance { .. } => Why::UnknownInstance,
+        Refusal::UnknownOperation { .. } => Why::UnknownOperation,
+        Refusal::InstanceInTheWay { .. } => Why::InstanceInTheWay,
+        Refusal::NotCancelable { .. } => Why::NotCancelable,
+        Refusal::NodeInTheWay { .. } => Why::NodeInTheWay,
         Refusal::UnknownVersion { .. }
+        | Refusal::UnknownSpec { .. }
+        | Refusal::UnknownNode { .. }
+        | Refusal::MovesChanged { .. }
+        | Refusal::NothingToMove { .. }
         | Refusal::TokenReused { .. }
         | Refusal::NonceUsed { .. }
         | Refusal::Template { .. }
@@ -198,7 +214,7 @@ mod tests {
     fn accepted(operation: &str, revision: u64) -> Outcome {
         Outcome::Accepted(Accepted {
             operation: OperationId::new(operation),
-            app: AppId::new(house::APP),
+            app: Some(AppId::new(house::APP)),
             revision,
         })
     }
@@ -267,7 +283,11 @@ mod tests {
                 index: 0,
                 wanted: 9,
                 placements: Vec::new(),
-                shortage: Some(ensemble_model::plan::Shortage { missing, alternatives: Vec::new() }),
+                shortage: Some(ensemble_model::plan::Shortage {
+                    missing,
+                    alternatives: Vec::new(),
+                    remedies: Vec::new(),
+                }),
             }],
         };
         let shortage = |missing| Refusal::Shortage { plan: Box::new(plan(missing)) };

@@ -17,7 +17,7 @@ use ensemble_model::id::{
     AccountId, AppId, Digest, EdgeNodeId, EngineName, InstanceId, Isp, OperationId, SpecName, VersionName,
 };
 use ensemble_model::instance::{Origin, Scope};
-use ensemble_model::operation::{AskedItem, Caller, OperationKind, OperationStatus, Subject};
+use ensemble_model::operation::{AskedItem, Caller, OnTimeout, OperationKind, OperationStatus, Subject};
 use ensemble_model::permit::{Permit, Principal, authorize};
 use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::spec::Resources;
@@ -145,6 +145,7 @@ pub(crate) fn created(app: &str, account: &str) -> Event {
         image_id: None,
         net_security_strategy: None,
         init_config: None,
+        min_ready: 0,
     };
     let meta = ApplicationMeta {
         name: format!("app-of-{account}"),
@@ -177,6 +178,7 @@ pub(crate) fn accepted(id: &str, kind: OperationKind, items: &[(&str, u32)]) -> 
         region_code: Some((*code).to_owned()),
         isp: None,
         wanted: *wanted,
+        by_name: false,
     };
     let caller = Caller { principal: ACCOUNT.into(), key_id: "key".into(), source: "192.0.2.1".into() };
     Event::OperationAccepted {
@@ -191,6 +193,7 @@ pub(crate) fn accepted(id: &str, kind: OperationKind, items: &[(&str, u32)]) -> 
             client_token: Some(token(id)),
             nonce: Some(nonce(id)),
             timeout_s: 60,
+            on_timeout: OnTimeout::Keep,
             deadline: LogTime(NOW.log.0 + 61_000),
             deadline_at: NOW.wall,
             items: items.iter().enumerate().map(item).collect(),
@@ -218,7 +221,12 @@ pub(crate) fn planned(operation: &str, placements: &[(&str, &str, &[&str])]) -> 
         isp: Isp::new(*isp),
         instances: ids
             .iter()
-            .map(|id| PlannedInstance { id: InstanceId::new(*id), deployment: format!("of-{id}") })
+            .map(|id| PlannedInstance {
+                id: InstanceId::new(*id),
+                deployment: format!("of-{id}"),
+                host: None,
+                replaces: None,
+            })
             .collect(),
     };
     Event::InstancesPlanned {
@@ -270,6 +278,7 @@ pub(crate) fn asked(id: &str, direction: Direction, items: &[(&str, u32)]) -> Re
         selector: selector.collect(),
         to_version: None,
         timeout_s: 60,
+        on_timeout: OnTimeout::Keep,
         partial: Partial::Refused,
         if_revision: None,
         if_plan: None,
@@ -297,7 +306,7 @@ pub(crate) fn asked(id: &str, direction: Direction, items: &[(&str, u32)]) -> Re
 pub(crate) fn rescale_of(request: &mut Request) -> &mut RescaleApplication {
     match &mut request.command.change {
         Change::Rescale(rescale) => rescale,
-        Change::Create(_) | Change::Delete(_) => panic!("the house's requests are rescales"),
+        _ => panic!("the house's requests are rescales"),
     }
 }
 

@@ -104,7 +104,7 @@ fn what_has_ended_stays_as_it_is(believed: &Believed<'_>) -> Verdict {
 fn the_state_is_what_the_log_says(believed: &Believed<'_>) -> Verdict {
     let Believed { state, shadow, permits, .. } = believed;
     let mut looked = 0;
-    let (mut apps, mut instances) = (0, 0);
+    let (mut apps, mut instances, mut owned) = (0, 0, 0);
     for permit in *permits {
         let account = state.account(permit);
         for app in account.applications() {
@@ -126,11 +126,23 @@ fn the_state_is_what_the_log_says(believed: &Believed<'_>) -> Verdict {
                         && said.is_held() == found.is_held()
                         && said.ready == found.ready
                         && said.unknown == found.unknown
+                        && said.protected == found.protected
+                        && said.untold == found.untold
+                        && said.host == found.host
                         && said.failed_pods.len() == failed
                 });
                 if !is_so {
                     return Err(format!("the log says {said:?} of {found:?}"));
                 }
+            }
+        }
+        for own in account.own_instances() {
+            looked += 1;
+            owned += 1;
+            let said = shadow.owned.get(&own.id);
+            let runs = own.runs.as_ref().filter(|_| own.hosted_by.is_some());
+            if said.is_none_or(|said| said.runs.as_ref() != runs || said.node != own.node) {
+                return Err(format!("the log says {said:?} of {own:?}"));
             }
         }
         for operation in account.operations(None) {
@@ -147,7 +159,7 @@ fn the_state_is_what_the_log_says(believed: &Believed<'_>) -> Verdict {
             }
         }
     }
-    if apps != shadow.apps.len() || instances != shadow.instances.len() {
+    if (apps, instances, owned) != (shadow.apps.len(), shadow.instances.len(), shadow.owned.len()) {
         return Err(format!(
             "{apps} applications and {instances} instances, the log makes {} and {}",
             shadow.apps.len(),
@@ -410,8 +422,11 @@ mod tests {
         assert!(the_replayed_state_is_the_live_one(&started(&state, Some(&*other), None)).is_err());
         assert!(a_snapshot_is_the_log_before_it(&started(&other, None, None)).is_err());
 
-        let lost =
-            Accepted { operation: OperationId::new("OP-LOST"), app: AppId::new(house::APP), revision: 1 };
+        let lost = Accepted {
+            operation: OperationId::new("OP-LOST"),
+            app: Some(AppId::new(house::APP)),
+            revision: 1,
+        };
         requests.answered(1, Outcome::Accepted(lost));
         let started = Started {
             state: &state,

@@ -13,7 +13,8 @@ use std::cmp::Ordering;
 pub(super) struct Site<'a> {
     pub(super) node: &'a EdgeNode,
     pub(super) free: Resources,
-    pub(super) is_reachable: bool,
+    /// In reach, and not to be emptied.
+    pub(super) is_open: bool,
     /// Instances of the application, by the node's carriers; those being released are left out.
     pub(super) of_app: Vec<u32>,
     /// On carriers that the node has no more.
@@ -24,16 +25,18 @@ pub(super) struct Site<'a> {
 pub(super) fn sites<'a>(shadow: &'a Shadow, app: &AppId) -> Vec<Site<'a>> {
     let mut sites = Vec::new();
     for node in &shadow.fleet.nodes {
+        let used = shadow.used(&node.id);
         let mut site = Site {
             node,
-            free: node.capacity,
-            is_reachable: !shadow.unreachable.contains(&node.id),
+            free: Resources {
+                vcpu: node.capacity.vcpu.saturating_sub(used.vcpu),
+                memory_mib: node.capacity.memory_mib.saturating_sub(used.memory_mib),
+            },
+            is_open: !shadow.unreachable.contains(&node.id) && !shadow.draining.contains(&node.id),
             of_app: vec![0; node.isps.len()],
             stray: 0,
         };
         for instance in shadow.instances.values().filter(|instance| instance.node == node.id) {
-            site.free.vcpu = site.free.vcpu.saturating_sub(instance.resources.vcpu);
-            site.free.memory_mib = site.free.memory_mib.saturating_sub(instance.resources.memory_mib);
             if instance.app == *app && instance.is_held() {
                 match node.isps.iter().position(|isp| *isp == instance.isp) {
                     Some(carrier) => site.of_app[carrier] += 1,
@@ -63,7 +66,7 @@ pub(super) fn place(
                 let here = &sites[at];
                 let offers = item.isp.as_ref().is_none_or(|isp| here.node.isps.contains(isp));
                 let fits = here.free.vcpu >= spec.vcpu && here.free.memory_mib >= spec.memory_mib;
-                if here.is_reachable
+                if here.is_open
                     && offers
                     && fits
                     && area.reaches(&shadow.fleet, here.node)

@@ -33,6 +33,8 @@ impl Area {
         }
         match level {
             Level::RegionId => None,
+            // Named instances are no area.
+            Level::InstanceId => None,
             Level::AreaIspCode if ["", "All", "100000"].contains(&code) => Some(Self::Country),
             Level::AreaIspCode => {
                 let found = fleet.districts.values().find(|district| district.code.as_str() == code)?;

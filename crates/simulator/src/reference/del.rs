@@ -1,4 +1,4 @@
-//! Which instances a Del takes, by `decisions.md` §1.8: for each victim all that are left are looked at anew.
+//! Which instances a Del takes, by `decisions.md` §1.8, §9.1 and §9.2: for each victim all that are left are looked at anew.
 
 use super::{Asked, Done, Pick};
 use crate::shadow::{Instance, Shadow};
@@ -15,7 +15,8 @@ pub(super) fn take(shadow: &Shadow, app: &AppId, asked: &[Asked<'_>]) -> Vec<Don
         left.retain(|id, _| !taken.contains(id));
         let mut victims = Vec::new();
         while (victims.len() as u32) < asked.item.count {
-            let Some(victim) = next_victim(shadow, app, &left) else { break };
+            let gone: BTreeSet<&InstanceId> = taken.iter().chain(&victims).copied().collect();
+            let Some(victim) = next_victim(shadow, app, &left, &gone) else { break };
             left.remove(victim);
             victims.push(victim);
         }
@@ -59,6 +60,7 @@ fn next_victim<'a>(
     shadow: &Shadow,
     app: &AppId,
     left: &BTreeMap<&'a InstanceId, &'a Instance>,
+    gone: &BTreeSet<&InstanceId>,
 ) -> Option<&'a InstanceId> {
     let stable = shadow.apps.get(app).map(|app| &app.stable);
     let standing = |id: &'a InstanceId, found: &Instance| {
@@ -67,6 +69,7 @@ fn next_victim<'a>(
         let here = left.values().filter(|other| other.node == found.node).count();
         (
             found.unknown,
+            found.host.is_some(),
             !is_broken,
             found.ready,
             is_stable,
@@ -75,5 +78,19 @@ fn next_victim<'a>(
             Reverse(id),
         )
     };
-    left.iter().min_by_key(|(id, found)| standing(id, found)).map(|(id, _)| *id)
+    let may_go = |found: &Instance| !found.protected && !breaks_floor(shadow, app, found, gone);
+    let open = left.iter().filter(|(_, found)| may_go(found));
+    open.min_by_key(|(id, found)| standing(id, found)).map(|(id, _)| *id)
+}
+
+/// Whether too few would be ready where `found` is, once it is gone beside those that are `gone`.
+fn breaks_floor(shadow: &Shadow, app: &AppId, found: &Instance, gone: &BTreeSet<&InstanceId>) -> bool {
+    let floor = shadow.apps.get(app).map_or(0, |app| app.min_ready);
+    let here = gone.iter().filter_map(|id| shadow.instances.get(*id));
+    let here: Vec<&Instance> =
+        here.filter(|other| other.node == found.node && other.isp == found.isp).collect();
+    let ready_gone = here.iter().filter(|other| other.is_ready()).count() as u32;
+    let (held, ready) = shadow.cell(app, &found.node, &found.isp);
+    let (held, ready) = (held - here.len() as u32, ready - ready_gone);
+    found.is_ready() && ready - 1 < floor.min(held - 1)
 }

@@ -5,6 +5,7 @@
 mod add;
 pub(crate) mod area;
 mod del;
+mod named;
 pub(crate) mod optimum;
 #[cfg(test)]
 mod tests;
@@ -12,8 +13,11 @@ mod tests;
 use crate::shadow::{App, Shadow};
 use area::Area;
 use ensemble_model::application::Strategy;
-use ensemble_model::command::{Change, Command, Direction, Partial, RescaleApplication};
-use ensemble_model::id::{AccountId, AppId, EdgeNodeId, InstanceId, Isp};
+use ensemble_model::command::{
+    Change, ChangeNode, Command, Direction, NodeChange, Partial, RescaleApplication,
+};
+use ensemble_model::id::{AccountId, AppId, EdgeNodeId, InstanceId, Isp, OperationId};
+use ensemble_model::operation::{OperationKind, OperationStatus};
 use ensemble_model::plan::Plan;
 use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::spec::{self, Resources};
@@ -32,6 +36,14 @@ pub(crate) enum Ruling {
 pub(crate) enum Why {
     NameTaken,
     UnknownApplication,
+    UnknownInstance,
+    UnknownOperation,
+    /// An instance that is managed, hosted or on its way out.
+    InstanceInTheWay,
+    /// An operation that is over, goes back already, or deletes.
+    NotCancelable,
+    /// A node that can be reached, or does not drain.
+    NodeInTheWay,
     Busy,
     BeingDeleted,
     Stale,
@@ -70,27 +82,62 @@ struct Asked<'a> {
     area: Area,
 }
 
-/// Rules on a command; `plan` is the one that it names, if it does.
-pub(crate) fn rule(shadow: &Shadow, command: &Command, plan: Option<&Plan>) -> Ruling {
+/// Rules on a command; `plan` is the one that it names, if it does. Nothing where the rules leave open what moves.
+pub(crate) fn rule(shadow: &Shadow, command: &Command, plan: Option<&Plan>) -> Option<Ruling> {
+    let account = command.permit.account();
     let ruled = match &command.change {
         Change::Create(create) => {
             let name = (create.meta.cluster.clone(), create.meta.name.clone());
             let is_taken = |app: &App| app.account == *command.permit.account() && app.name == name;
             if shadow.apps.values().any(is_taken) {
-                return Ruling::Refused(Why::NameTaken);
+                return Some(Ruling::Refused(Why::NameTaken));
             }
             let spec = spec::resources(&create.resources.instance_spec).unwrap_or_default();
             let terms = (create.resources.strategy, spec);
             add(shadow, &create.app, terms, create.level, &create.selector)
                 .and_then(|done| enough(done, Partial::Refused))
         }
-        Change::Rescale(rescale) => self::rescale(shadow, command.permit.account(), rescale, plan),
+        Change::Rescale(rescale) => self::rescale(shadow, account, rescale, plan),
         Change::Delete(delete) => {
-            let owned = owned(shadow, command.permit.account(), &delete.app);
+            let owned = owned(shadow, account, &delete.app);
             owned.and_then(|app| check_revision(app, delete.if_revision)).map(|()| Vec::new())
         }
+        Change::Modify(modify) => {
+            let owned = owned(shadow, account, &modify.app);
+            owned.and_then(|app| check_revision(app, modify.if_revision)).map(|()| Vec::new())
+        }
+        Change::RunInstances(run) => {
+            let spec = spec::resources(&run.spec).unwrap_or_default();
+            let nobody = AppId::default();
+            add(shadow, &nobody, (run.strategy, spec), run.level, std::slice::from_ref(&run.item))
+                .and_then(|done| enough(done, Partial::Refused))
+        }
+        Change::ReleaseInstance(release) => named::release(shadow, account, &release.instance),
+        Change::Protect(protect) => named::protect(shadow, account, &protect.instances),
+        Change::Cancel(cancel) => cancel_of(shadow, account, &cancel.operation),
+        Change::Node(change) => node(shadow, change),
+        Change::Rebalance(_) => return None,
     };
-    ruled.map_or_else(Ruling::Refused, Ruling::Done)
+    Some(ruled.map_or_else(Ruling::Refused, Ruling::Done))
+}
+
+fn cancel_of(shadow: &Shadow, account: &AccountId, id: &OperationId) -> Result<Vec<Done>, Why> {
+    let found = shadow.operations.get(id).filter(|found| found.account == *account);
+    let found = found.ok_or(Why::UnknownOperation)?;
+    let is_over = found.status != OperationStatus::Running;
+    if is_over || found.kind == OperationKind::Delete || found.is_undoing {
+        return Err(Why::NotCancelable);
+    }
+    Ok(Vec::new())
+}
+
+fn node(shadow: &Shadow, asked: &ChangeNode) -> Result<Vec<Done>, Why> {
+    let is_so = match asked.change {
+        NodeChange::Drain => true,
+        NodeChange::Resume => shadow.draining.contains(&asked.node),
+        NodeChange::Lose { .. } => shadow.unreachable.contains(&asked.node),
+    };
+    if is_so { Ok(Vec::new()) } else { Err(Why::NodeInTheWay) }
 }
 
 fn rescale(
@@ -108,6 +155,9 @@ fn rescale(
     }
     check_revision(app, asked.if_revision)?;
     let done = match asked.direction {
+        direction if asked.level == Level::InstanceId => {
+            named::rescale(shadow, &asked.app, direction, &asked.selector)?
+        }
         Direction::Add => {
             add(shadow, &asked.app, (app.strategy, app.resources), asked.level, &asked.selector)?
         }
@@ -135,7 +185,11 @@ pub(crate) fn add(
     level: Level,
     items: &[SelectorItem],
 ) -> Result<Vec<Done>, Why> {
-    let mut read = read(shadow, level, items, |node| shadow.unreachable.contains(node))?;
+    let closed = |node: &EdgeNodeId| {
+        let drains = shadow.draining.contains(node).then_some(Why::Unreadable);
+        if shadow.unreachable.contains(node) { Some(Why::EngineDown) } else { drains }
+    };
+    let mut read = read(shadow, level, items, closed)?;
     let offers = |asked: &Asked<'_>, isp: &Isp| {
         let reached = shadow.fleet.nodes.iter().filter(|node| asked.area.reaches(&shadow.fleet, node));
         reached.into_iter().any(|node| node.isps.contains(isp))
@@ -147,6 +201,8 @@ pub(crate) fn add(
     Ok(add::place(shadow, &mut add::sites(shadow, app), terms, &read))
 }
 
+pub(crate) use named::rescale as named;
+
 /// What a Del takes.
 pub(crate) fn del(
     shadow: &Shadow,
@@ -154,7 +210,7 @@ pub(crate) fn del(
     level: Level,
     items: &[SelectorItem],
 ) -> Result<Vec<Done>, Why> {
-    let mut read = read(shadow, level, items, |_| false)?;
+    let mut read = read(shadow, level, items, |_| None)?;
     for asked in &read {
         let offers = |isp: &Isp| {
             let reached = shadow.fleet.nodes.iter().filter(|node| asked.area.reaches(&shadow.fleet, node));
@@ -173,15 +229,15 @@ fn read<'a>(
     shadow: &Shadow,
     level: Level,
     items: &'a [SelectorItem],
-    is_down: impl Fn(&EdgeNodeId) -> bool,
+    closed: impl Fn(&EdgeNodeId) -> Option<Why>,
 ) -> Result<Vec<Asked<'a>>, Why> {
     let mut read = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let area = Area::read(&shadow.fleet, level, item).ok_or(Why::Unreadable)?;
         if let Area::Node(node) = &area
-            && is_down(node)
+            && let Some(why) = closed(node)
         {
-            return Err(Why::EngineDown);
+            return Err(why);
         }
         read.push(Asked { index, item, area });
     }
@@ -223,7 +279,7 @@ pub(crate) fn as_planned(plan: &Plan) -> Tally {
             let key = (item.index, placement.node.clone(), placement.isp.clone());
             let (count, victims) = tally.entry(key).or_default();
             *count += placement.count;
-            victims.extend(placement.victims.iter().cloned());
+            victims.extend(placement.instances.iter().cloned());
         }
     }
     sorted(tally)

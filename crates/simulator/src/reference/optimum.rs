@@ -65,7 +65,7 @@ pub(crate) fn regret(
             .filter(|at| {
                 let site = &sites[*at];
                 let offers = item.isp.as_ref().is_none_or(|isp| site.node.isps.contains(isp));
-                site.is_reachable && offers && area.reaches(&shadow.fleet, site.node)
+                site.is_open && offers && area.reaches(&shadow.fleet, site.node)
             })
             .collect();
         for _ in 0..item.count {

@@ -18,8 +18,9 @@ use crate::watchers::Watchers;
 use ensemble_model::command::Change;
 use ensemble_model::decide;
 use ensemble_model::event::{Entry, Event};
-use ensemble_model::operation::Subject;
+use ensemble_model::operation::OperationKind;
 use ensemble_model::permit::Permit;
+use ensemble_model::selector::Level;
 use ensemble_model::state::State;
 use ensemble_model::step::Input;
 use ensemble_model::wanted::Epoch;
@@ -80,12 +81,14 @@ impl Simulation {
     fn regret_of(&mut self, Read { entry, moments }: &Read) {
         for (before, event) in moments.iter().zip(&entry.events) {
             let Event::OperationAccepted { operation } = event else { continue };
-            let Subject::Application(app) = &operation.subject;
+            let Some(app) = operation.subject.app() else { continue };
             let request = self.requests.of(&operation.id);
             let (level, items) = match request.map(|request| &request.command.change) {
                 Some(Change::Create(create)) => (create.level, &create.selector),
-                Some(Change::Rescale(rescale)) => (rescale.level, &rescale.selector),
-                Some(Change::Delete(_)) | None => continue,
+                Some(Change::Rescale(rescale)) if rescale.level != Level::InstanceId => {
+                    (rescale.level, &rescale.selector)
+                }
+                Some(_) | None => continue,
             };
             let mut items = items.clone();
             let mut index = 0;
@@ -93,7 +96,13 @@ impl Simulation {
                 index += 1;
                 operation.items.iter().any(|item| item.item + 1 == index)
             });
-            let Some(found) = before.apps.get(app).filter(|_| operation.kind.adds()) else { continue };
+            let Some(found) = before
+                .apps
+                .get(app)
+                .filter(|_| matches!(operation.kind, OperationKind::Create | OperationKind::Add))
+            else {
+                continue;
+            };
             let mut placed = vec![0; before.fleet.nodes.len()];
             for ((_, node, _), (count, _)) in entry::done_by(entry, &self.shadow, before, &operation.id) {
                 if let Some(place) = before.fleet.nodes.iter().position(|found| found.id == node) {
@@ -196,7 +205,7 @@ impl Simulation {
             && self.disk.leads(server.epoch)
             && server.state().sequence() == self.shadow.sequence;
         let Some(request) = self.requests.get_mut(number).filter(|_| is_told) else { return };
-        request.ruling = Some(reference::rule(&self.shadow, &request.command, request.plan.as_ref()));
+        request.ruling = reference::rule(&self.shadow, &request.command, request.plan.as_ref());
         if let Change::Rescale(rescale) = &request.command.change {
             request.foretold = Some(decide::plan(server.state(), &request.command.permit, rescale));
         }

@@ -65,7 +65,17 @@ impl Simulation {
                 (rescale.if_plan, request.plan) = (None, None);
             }
             Change::Delete(delete) => delete.app = (*other).clone(),
-            Change::Create(_) => {}
+            Change::Modify(modify) => modify.app = (*other).clone(),
+            Change::Rebalance(rebalance) => {
+                rebalance.app = (*other).clone();
+                rebalance.if_plan = None;
+            }
+            Change::Create(_)
+            | Change::Cancel(_)
+            | Change::RunInstances(_)
+            | Change::ReleaseInstance(_)
+            | Change::Protect(_)
+            | Change::Node(_) => {}
         }
     }
 

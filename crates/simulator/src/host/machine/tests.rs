@@ -116,7 +116,7 @@ impl Owner {
             run: cell
                 .run
                 .iter()
-                .map(|id| WantedInstance { id: id.clone(), deployment: "abcdefgh".to_owned() })
+                .map(|id| WantedInstance { id: id.clone(), deployment: "abcdefgh".to_owned(), host: None })
                 .collect(),
             release: cell.release.iter().cloned().collect(),
         });

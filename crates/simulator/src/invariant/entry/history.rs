@@ -5,7 +5,7 @@ use crate::invariant::Verdict;
 use crate::shadow::Shadow;
 use ensemble_model::event::Event;
 use ensemble_model::id::InstanceId;
-use ensemble_model::operation::{OperationKind, OperationStatus, Subject};
+use ensemble_model::operation::{OnTimeout, OperationKind, OperationStatus, Undoing};
 
 /// The times of an entry are never before those of the one before it.
 pub(super) fn log_time_never_falls(seen: &Seen<'_>) -> Verdict {
@@ -26,6 +26,8 @@ pub(super) fn an_ended_operation_never_changes(seen: &Seen<'_>) -> Verdict {
         let operation = match event {
             Event::OperationEnded { operation, .. }
             | Event::InstancesPlanned { operation, .. }
+            | Event::InstancesRevived { operation, .. }
+            | Event::OperationUndoing { operation, .. }
             | Event::InstancesReleasing { operation, .. } => operation,
             _ => continue,
         };
@@ -55,11 +57,14 @@ pub(super) fn no_instance_is_planned_twice(seen: &Seen<'_>) -> Verdict {
     Ok(looked)
 }
 
-/// A write is accepted only where nothing else is under way on its application; a Delete ends what is.
+/// A write is accepted only where nothing else is under way on its application; a Delete ends what is. What is done in
+/// the accepting append is never under way.
 pub(super) fn one_operation_at_a_time(seen: &Seen<'_>) -> Verdict {
     let mut looked = 0;
     for (before, operation) in seen.accepted() {
-        let Subject::Application(app) = &operation.subject;
+        let Some(app) = operation.subject.app().filter(|_| operation.kind != OperationKind::Immediate) else {
+            continue;
+        };
         let Some(found) = before.apps.get(app) else {
             return Err(format!("{} is about {app}, which is not there", operation.id));
         };
@@ -82,16 +87,40 @@ pub(super) fn an_operation_succeeds_only_when_all_is_done(seen: &Seen<'_>) -> Ve
             continue;
         };
         let Some(operation) = before.operations.get(id) else { continue };
-        let is_done = |target: &InstanceId| match (operation.kind, before.instances.get(target)) {
-            (OperationKind::Create | OperationKind::Add, found) => {
-                found.is_some_and(|instance| instance.is_held() && instance.is_ready())
-            }
-            (OperationKind::Del | OperationKind::Delete, found) => found.is_none(),
+        let is_done = |target: &InstanceId| match (operation.comes(target), before.instances.get(target)) {
+            (true, found) => found.is_some_and(|instance| instance.is_held() && instance.is_ready()),
+            (false, found) => found.is_none(),
         };
+        if operation.is_undoing {
+            return Err(format!("{id} goes back and succeeds"));
+        }
         if let Some(target) = operation.targets.keys().find(|target| !is_done(target)) {
             return Err(format!("{id} succeeds without {target}"));
         }
         looked += 1;
+    }
+    Ok(looked)
+}
+
+/// An operation goes back where that was chosen for its deadline, which has come, or where somebody canceled it; and has as
+/// much time for it as it had.
+pub(super) fn an_undo_has_its_reason(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    let now = seen.entry.now.log;
+    for (before, event) in seen.steps() {
+        let Event::OperationUndoing { operation: id, cause, deadline, .. } = event else { continue };
+        let Some(operation) = before.operations.get(id) else { continue };
+        looked += 1;
+        let is_chosen = match cause {
+            Undoing::TimedOut => operation.on_timeout == OnTimeout::Undo && operation.deadline <= now,
+            Undoing::Canceled => seen.accepted().any(|(_, accepted)| accepted.action == "CancelOperation"),
+        };
+        if !is_chosen || operation.is_undoing || operation.kind == OperationKind::Delete {
+            return Err(format!("{id} goes back ({cause:?}), and nobody chose that"));
+        }
+        if *deadline != now.plus_seconds(operation.timeout_s) {
+            return Err(format!("{id} has until {} to go back", deadline.0));
+        }
     }
     Ok(looked)
 }
@@ -133,11 +162,10 @@ pub(super) fn what_is_superseded_gives_way_to_a_delete(seen: &Seen<'_>) -> Verdi
             continue;
         };
         looked += 1;
-        let app = seen.moments[place].operations.get(id).map(|found| &found.app);
+        let app = seen.moments[place].operations.get(id).and_then(|found| found.app.as_ref());
         let gives_way = match events.get(place + 1) {
             Some(Event::OperationAccepted { operation }) => {
-                let Subject::Application(of) = &operation.subject;
-                operation.kind == OperationKind::Delete && app == Some(of)
+                operation.kind == OperationKind::Delete && app.is_some() && app == operation.subject.app()
             }
             Some(_) | None => false,
         };

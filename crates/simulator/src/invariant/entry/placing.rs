@@ -2,13 +2,14 @@
 
 use super::Seen;
 use crate::invariant::Verdict;
+use crate::reference::area::Area;
 use crate::reference::{self, Done, Tally};
 use crate::shadow::Shadow;
-use ensemble_model::command::{Change, Partial};
+use ensemble_model::command::{Change, Direction, Partial};
 use ensemble_model::event::{Entry, Event, ReleaseCause};
 use ensemble_model::id::{EdgeNodeId, OperationId};
-use ensemble_model::operation::{OperationKind, Subject};
-use ensemble_model::selector::SelectorItem;
+use ensemble_model::operation::OperationKind;
+use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::spec::Resources;
 use std::collections::BTreeMap;
 
@@ -19,9 +20,11 @@ pub(super) fn nothing_is_placed_onto_a_full_node(seen: &Seen<'_>) -> Verdict {
         let Event::InstancesPlanned { placements, resources, .. } = event else { continue };
         let mut coming: BTreeMap<&EdgeNodeId, u32> = BTreeMap::new();
         for placement in placements {
-            *coming.entry(&placement.node).or_default() += placement.instances.len() as u32;
+            // What is hosted takes no room of its own.
+            let new = placement.instances.iter().filter(|planned| planned.host.is_none());
+            *coming.entry(&placement.node).or_default() += new.count() as u32;
         }
-        for (node, count) in coming {
+        for (node, count) in coming.into_iter().filter(|(_, count)| *count > 0) {
             looked += 1;
             let Some(found) = before.fleet.node(node.as_str()) else {
                 return Err(format!("{node} is not in the fleet"));
@@ -39,7 +42,7 @@ pub(super) fn nothing_is_placed_onto_a_full_node(seen: &Seen<'_>) -> Verdict {
     Ok(looked)
 }
 
-/// Nothing is placed where nobody can start it.
+/// Nothing is placed where nobody can start it, or what is there is to go.
 pub(super) fn nothing_is_placed_onto_an_unreachable_node(seen: &Seen<'_>) -> Verdict {
     let mut looked = 0;
     for (before, event) in seen.steps() {
@@ -47,8 +50,11 @@ pub(super) fn nothing_is_placed_onto_an_unreachable_node(seen: &Seen<'_>) -> Ver
         if let Some(lost) = placements.iter().find(|placed| before.unreachable.contains(&placed.node)) {
             return Err(format!("{operation} goes onto {}, which is out of reach", lost.node));
         }
-        // Only while something is out of reach does this say anything.
-        looked += u64::from(!before.unreachable.is_empty());
+        if let Some(closed) = placements.iter().find(|placed| before.draining.contains(&placed.node)) {
+            return Err(format!("{operation} goes onto {}, which is draining", closed.node));
+        }
+        // Only while something is closed does this say anything.
+        looked += u64::from(!before.unreachable.is_empty() || !before.draining.is_empty());
     }
     Ok(looked)
 }
@@ -61,7 +67,7 @@ pub(super) fn asked_is_placed_plus_refused(seen: &Seen<'_>) -> Verdict {
         let (items, partial): (&[SelectorItem], Partial) = match &request.command.change {
             Change::Create(create) => (&create.selector, Partial::Refused),
             Change::Rescale(rescale) => (&rescale.selector, rescale.partial),
-            Change::Delete(_) => continue,
+            _ => continue,
         };
         let mut done: BTreeMap<usize, u32> = BTreeMap::new();
         for ((index, ..), (count, _)) in done_by(seen.entry, seen.after, seen.before, &operation.id) {
@@ -145,17 +151,81 @@ pub(super) fn it_goes_where_the_rules_say(seen: &Seen<'_>) -> Verdict {
         let (Some(request), OperationKind::Add | OperationKind::Create) = (request, operation.kind) else {
             continue;
         };
-        let Subject::Application(app) = &operation.subject;
+        let Some(app) = operation.subject.app() else { continue };
         let found = before.apps.get(app).ok_or_else(|| format!("{app} is not there"))?;
         let (level, items) = match &request.command.change {
             Change::Create(create) => (create.level, &create.selector),
             Change::Rescale(rescale) => (rescale.level, &rescale.selector),
-            Change::Delete(_) => continue,
+            _ => continue,
         };
-        let ruled = reference::add(before, app, (found.strategy, found.resources), level, items);
+        let ruled = match level {
+            Level::InstanceId => reference::named(before, app, Direction::Add, items),
+            Level::AreaIspCode | Level::RegionId => {
+                reference::add(before, app, (found.strategy, found.resources), level, items)
+            }
+        };
         let done = done_by(seen.entry, seen.after, seen.before, &operation.id);
         looked += done.len() as u64;
         compare(&operation.id, ruled, &operation.skipped, &done)?;
+    }
+    Ok(looked)
+}
+
+/// An application is hosted only on what is its account's, is large enough, and is free.
+pub(super) fn a_host_is_free_and_large_enough(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    for (before, event) in seen.steps() {
+        let Event::InstancesPlanned { app, placements, .. } = event else { continue };
+        for placement in placements {
+            for host in placement.instances.iter().filter_map(|planned| planned.host.as_ref()) {
+                looked += 1;
+                let is_right = before.owned.get(host).zip(before.apps.get(app)).is_some_and(|(own, app)| {
+                    own.account == app.account
+                        && own.runs.is_none()
+                        && (&own.node, &own.isp) == (&placement.node, &placement.isp)
+                        && own.resources.vcpu >= app.resources.vcpu
+                        && own.resources.memory_mib >= app.resources.memory_mib
+                });
+                if !is_right {
+                    return Err(format!("{app} is hosted on {host}, which is not for it"));
+                }
+            }
+        }
+    }
+    Ok(looked)
+}
+
+/// What moves stays within the scope that placed it, and neither what is protected nor what is hosted moves.
+pub(super) fn a_move_stays_in_its_scope(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    for (before, event) in seen.steps() {
+        let Event::InstancesPlanned { placements, operation, .. } = event else { continue };
+        for placement in placements {
+            for old in placement.instances.iter().filter_map(|planned| planned.replaces.as_ref()) {
+                looked += 1;
+                let Some(found) = before.instances.get(old) else {
+                    return Err(format!("{operation} moves {old}, which is not there"));
+                };
+                let node = before.fleet.node(placement.node.as_str());
+                let code = Some(found.scope.region_code.clone()).filter(|code| !code.is_empty());
+                let item = SelectorItem {
+                    region_code: code,
+                    isp: found.scope.isp.clone(),
+                    count: 1,
+                    instances: Vec::new(),
+                };
+                let area = Area::read(&before.fleet, Level::AreaIspCode, &item);
+                let reaches = area.zip(node).is_some_and(|(area, node)| area.reaches(&before.fleet, node));
+                let is_carrier = item.isp.as_ref().is_none_or(|isp| *isp == placement.isp);
+                if !reaches || !is_carrier || placement.scope != found.scope {
+                    return Err(format!("{operation} moves {old} out of {:?}", found.scope));
+                }
+                if found.protected || found.host.is_some() || !found.is_held() || placement.node == found.node
+                {
+                    return Err(format!("{operation} moves {old}, which has to stay"));
+                }
+            }
+        }
     }
     Ok(looked)
 }
@@ -191,7 +261,9 @@ pub(crate) fn done_by(entry: &Entry, after: &Shadow, before: &Shadow, operation:
             Event::InstancesPlanned { operation: by, placements, .. } if by == operation => {
                 for placement in placements {
                     let key = (placement.item, placement.node.clone(), placement.isp.clone());
-                    tally.entry(key).or_default().0 += placement.instances.len() as u32;
+                    let (count, hosts) = tally.entry(key).or_default();
+                    *count += placement.instances.len() as u32;
+                    hosts.extend(placement.instances.iter().filter_map(|planned| planned.host.clone()));
                 }
             }
             Event::InstancesReleasing { operation: by, instances, cause: ReleaseCause::Asked, .. }

@@ -3,9 +3,11 @@
 use super::{Seen, placing};
 use crate::invariant::Verdict;
 use crate::reference::{self, area::Area};
-use ensemble_model::command::Change;
+use crate::shadow::{Instance, Shadow};
+use ensemble_model::command::{Change, Direction};
 use ensemble_model::event::{Event, ReleaseCause};
-use ensemble_model::operation::{OperationKind, OperationStatus, Subject};
+use ensemble_model::id::InstanceId;
+use ensemble_model::operation::{OperationKind, OperationStatus};
 use ensemble_model::selector::{Level, SelectorItem};
 use std::collections::BTreeSet;
 
@@ -22,7 +24,8 @@ pub(super) fn a_del_touches_only_what_was_asked_for(seen: &Seen<'_>) -> Verdict 
             let Some(instance) = before.instances.get(&released.id) else {
                 return Err(format!("{operation} releases {}, which is not there", released.id));
             };
-            if instance.app != *app || found.is_none_or(|found| found.app != *app) {
+            let is_about = found.is_some_and(|found| found.app.as_ref() == Some(app));
+            if instance.app != *app || !(is_about || *cause == ReleaseCause::NodeLost) {
                 return Err(format!("{operation} of {app} releases {} of {}", released.id, instance.app));
             }
             if !once.insert(&released.id) {
@@ -37,8 +40,10 @@ pub(super) fn a_del_touches_only_what_was_asked_for(seen: &Seen<'_>) -> Verdict 
             let Some(item) = asked.selector.get(released.item) else {
                 return Err(format!("{operation} releases {} for no item", released.id));
             };
-            let is_theirs = lies_in(seen, asked.level, item, instance.node.as_str())
-                && item.isp.as_ref().is_none_or(|isp| *isp == instance.isp);
+            let is_named = item.instances.iter().any(|id| before.known_as(id) == &released.id);
+            let is_theirs = is_named
+                || lies_in(seen, asked.level, item, instance.node.as_str())
+                    && item.isp.as_ref().is_none_or(|isp| *isp == instance.isp);
             if !is_theirs || !instance.is_held() {
                 return Err(format!("{operation} releases {}, which {item:?} does not name", released.id));
             }
@@ -62,8 +67,11 @@ pub(super) fn a_del_takes_the_broken_first(seen: &Seen<'_>) -> Verdict {
             continue;
         };
         let Change::Rescale(asked) = &request.command.change else { continue };
-        let Subject::Application(app) = &operation.subject;
-        let ruled = reference::del(before, app, asked.level, &asked.selector);
+        let Some(app) = operation.subject.app() else { continue };
+        let ruled = match asked.level {
+            Level::InstanceId => reference::named(before, app, Direction::Del, &asked.selector),
+            Level::AreaIspCode | Level::RegionId => reference::del(before, app, asked.level, &asked.selector),
+        };
         let done = placing::done_by(seen.entry, seen.after, seen.before, &operation.id);
         looked += done.len() as u64;
         placing::compare(&operation.id, ruled, &operation.skipped, &done)?;
@@ -71,34 +79,138 @@ pub(super) fn a_del_takes_the_broken_first(seen: &Seen<'_>) -> Verdict {
     Ok(looked)
 }
 
-/// What nobody asked to release is given up by an operation that adds it and still runs: at its deadline and not ready, or
-/// because it can never run.
+/// What nobody asked to release goes for a reason: an operation that adds it and still runs gives it up, at its deadline,
+/// canceled, or because it can never run; it is taken back; another is ready in its place; or its node is lost.
 pub(super) fn a_release_has_its_reason(seen: &Seen<'_>) -> Verdict {
     let mut looked = 0;
     for (before, event) in seen.steps() {
         let Event::InstancesReleasing { operation: id, instances, cause, .. } = event else { continue };
-        let is_late = match cause {
-            ReleaseCause::Asked => continue,
-            ReleaseCause::Deadline => true,
-            ReleaseCause::Hopeless { .. } => false,
+        let Some(operation) = before.operations.get(id).filter(|_| *cause != ReleaseCause::Asked) else {
+            continue;
         };
-        let Some(operation) = before.operations.get(id) else { continue };
-        let adds = matches!(operation.kind, OperationKind::Add | OperationKind::Create);
-        if !adds || operation.status != OperationStatus::Running {
-            return Err(format!("{id} gives up instances, and it adds none now"));
+        if operation.status != OperationStatus::Running {
+            return Err(format!("{id} gives up instances, and it is over"));
         }
-        if is_late && seen.entry.now.log < operation.deadline {
+        if *cause == ReleaseCause::Deadline && seen.entry.now.log < operation.deadline {
             return Err(format!("{id} gives up instances before its time"));
         }
         for released in instances {
             looked += 1;
-            let found = before.instances.get(&released.id);
-            if !operation.targets.contains_key(&released.id) || found.is_none_or(|found| !found.is_held()) {
-                return Err(format!("{id} gives up {}, which is not its to give up", released.id));
+            let Some(found) = before.instances.get(&released.id) else {
+                return Err(format!("{id} gives up {}, which is not there", released.id));
+            };
+            let is_target = found.is_held() && operation.targets.contains_key(&released.id);
+            let comes = is_target && operation.comes(&released.id);
+            let is_right = match cause {
+                ReleaseCause::Asked => true,
+                ReleaseCause::Deadline | ReleaseCause::Canceled if operation.kind == OperationKind::Move => {
+                    comes
+                }
+                ReleaseCause::Deadline | ReleaseCause::Canceled => comes && !found.is_ready(),
+                ReleaseCause::Hopeless { .. } => comes,
+                ReleaseCause::Undone => is_target && operation.is_undoing,
+                ReleaseCause::Moved => is_target && is_replaced(before, operation, &released.id),
+                ReleaseCause::NodeLost => before.unreachable.contains(&found.node),
+            };
+            if !is_right {
+                return Err(format!(
+                    "{id} gives up {} ({cause:?}), which is not its to give up",
+                    released.id
+                ));
             }
-            if is_late && found.is_some_and(crate::shadow::Instance::is_ready) {
-                return Err(format!("{id} gives up {}, which is ready", released.id));
+        }
+    }
+    Ok(looked)
+}
+
+/// Whether what comes in the place of `old` is ready.
+fn is_replaced(before: &Shadow, operation: &crate::shadow::Operation, old: &InstanceId) -> bool {
+    let new = operation.moves.get(old).and_then(|new| before.instances.get(new));
+    new.is_some_and(|new| new.is_held() && new.is_ready())
+}
+
+/// What is protected goes only where it is named, taken back, or everything goes.
+pub(super) fn what_is_protected_is_taken_only_by_name(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    for (before, event) in seen.steps() {
+        let Event::InstancesReleasing { operation, instances, cause: ReleaseCause::Asked, .. } = event else {
+            continue;
+        };
+        let is_unnamed_del = matches!(
+            seen.requests.of(operation).map(|request| &request.command.change),
+            Some(Change::Rescale(rescale)) if rescale.level != Level::InstanceId
+        );
+        if !is_unnamed_del {
+            continue;
+        }
+        looked += u64::from(before.instances.values().any(|found| found.protected));
+        let is_protected = |id| before.instances.get(id).is_some_and(|found| found.protected);
+        if let Some(taken) = instances.iter().find(|released| is_protected(&released.id)) {
+            return Err(format!("{operation} takes {}, which is protected", taken.id));
+        }
+    }
+    Ok(looked)
+}
+
+/// What is ready on a node and carrier after a Del or a move is the floor of the application, or no less for it.
+pub(super) fn a_floor_is_kept(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    for (before, event) in seen.steps() {
+        let Event::InstancesReleasing { operation, app, instances, cause } = event else { continue };
+        let is_del = seen
+            .requests
+            .of(operation)
+            .is_some_and(|request| matches!(request.command.change, Change::Rescale(_)));
+        let keeps = *cause == ReleaseCause::Moved || (*cause == ReleaseCause::Asked && is_del);
+        let floor = before.apps.get(app).map_or(0, |app| app.min_ready);
+        if !keeps || floor == 0 {
+            continue;
+        }
+        looked += 1;
+        let going: Vec<&Instance> =
+            instances.iter().filter_map(|released| before.instances.get(&released.id)).collect();
+        for victim in going.iter().filter(|victim| victim.is_ready()) {
+            let here = going.iter().filter(|other| other.node == victim.node && other.isp == victim.isp);
+            let ready = here.clone().filter(|other| other.is_ready()).count() as u32;
+            let (held_before, ready_before) = before.cell(app, &victim.node, &victim.isp);
+            let (held, ready) = (held_before - here.count() as u32, ready_before - ready);
+            if ready < floor.min(held) {
+                return Err(format!("{operation} leaves {ready} of {held} ready on {}", victim.node));
             }
+        }
+    }
+    Ok(looked)
+}
+
+/// Only what nobody was told to stop is brought back.
+pub(super) fn what_is_revived_was_not_told(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    for (before, event) in seen.steps() {
+        let Event::InstancesRevived { operation, instances, .. } = event else { continue };
+        for id in instances {
+            looked += 1;
+            let found = before.instances.get(id);
+            if found.is_none_or(|found| found.is_held() || !found.untold) {
+                return Err(format!("{operation} brings back {id}, which was told to stop"));
+            }
+        }
+    }
+    Ok(looked)
+}
+
+/// A node is lost as a whole: whatever was on it is gone in the same breath.
+pub(super) fn a_lost_node_is_empty(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    for (before, event) in seen.steps() {
+        let Event::InstancesReleasing { operation, instances, cause: ReleaseCause::NodeLost, .. } = event
+        else {
+            continue;
+        };
+        looked += 1;
+        let lost = instances.iter().filter_map(|released| before.instances.get(&released.id)).next();
+        let Some(node) = lost.map(|lost| &lost.node) else { continue };
+        if let Some((left, _)) = seen.after.instances.iter().find(|(_, found)| found.node == *node) {
+            return Err(format!("{operation} loses {node} and leaves {left}"));
         }
     }
     Ok(looked)
@@ -118,11 +230,15 @@ pub(super) fn an_unreachable_node_is_not_emptied(seen: &Seen<'_>) -> Verdict {
                     return Err(format!("{instance} is said to be gone, and nobody released it"));
                 }
                 // That something is gone may be said late, but it must be so.
-                if is_lost(instance) && seen.running.contains(instance) {
+                if is_lost(instance) && seen.running.contains(instance) && !is_declared(seen, instance) {
                     return Err(format!("{instance} is said to be gone from a node out of reach"));
                 }
             }
-            Event::InstancesReleasing { instances, cause: ReleaseCause::Deadline, .. } => {
+            Event::InstancesReleasing {
+                instances,
+                cause: ReleaseCause::Deadline | ReleaseCause::Canceled,
+                ..
+            } => {
                 looked += u64::from(!before.unreachable.is_empty());
                 if let Some(lost) = instances.iter().find(|released| is_lost(&released.id)) {
                     return Err(format!("{} is given up on a node out of reach", lost.id));
@@ -134,13 +250,23 @@ pub(super) fn an_unreachable_node_is_not_emptied(seen: &Seen<'_>) -> Verdict {
     Ok(looked)
 }
 
-/// What is said to be gone is gone: no host has anything of it.
+/// Whether the operator said that it is gone, because its node is lost.
+fn is_declared(seen: &Seen<'_>, instance: &InstanceId) -> bool {
+    seen.entry.events.iter().any(|event| match event {
+        Event::InstancesReleasing { instances, cause: ReleaseCause::NodeLost, .. } => {
+            instances.iter().any(|released| released.id == *instance)
+        }
+        _ => false,
+    })
+}
+
+/// What is said to be gone is gone: no host has anything of it, unless the operator said so of a node that is lost.
 pub(super) fn what_is_gone_runs_nowhere(seen: &Seen<'_>) -> Verdict {
     let mut looked = 0;
     for event in &seen.entry.events {
         let Event::InstanceGone { instance } = event else { continue };
         looked += 1;
-        if seen.running.contains(instance) {
+        if seen.running.contains(instance) && !is_declared(seen, instance) {
             return Err(format!("{instance} is said to be gone and runs"));
         }
     }

@@ -4,7 +4,9 @@ use super::Seen;
 use crate::invariant::Verdict;
 use crate::request::Outcome;
 use ensemble_model::command::Change;
+use ensemble_model::event::AcceptedOperation;
 use ensemble_model::event::{Event, ReleaseCause};
+use ensemble_model::id::AppId;
 use ensemble_model::operation::{OperationKind, OperationStatus, Subject};
 use std::collections::BTreeSet;
 
@@ -22,8 +24,7 @@ pub(super) fn a_write_is_whole_in_its_entry(seen: &Seen<'_>) -> Verdict {
             }
             Event::ApplicationCreated { application } => {
                 let is_of_it = |kind, subject: &Subject| {
-                    let Subject::Application(app) = subject;
-                    kind == OperationKind::Create && *app == application.app
+                    kind == OperationKind::Create && subject.app() == Some(&application.app)
                 };
                 if !seen.accepted().any(|(_, accepted)| is_of_it(accepted.kind, &accepted.subject)) {
                     return Err(format!("{} is created by no operation", application.app));
@@ -34,8 +35,7 @@ pub(super) fn a_write_is_whole_in_its_entry(seen: &Seen<'_>) -> Verdict {
     }
     for (before, operation) in seen.accepted() {
         looked += 1;
-        let Subject::Application(app) = &operation.subject;
-        if operation.kind == OperationKind::Delete {
+        if let (OperationKind::Delete, Some(app)) = (operation.kind, operation.subject.app()) {
             let is_left = |id: &&ensemble_model::id::InstanceId| {
                 before.instances.get(*id).is_some_and(|instance| instance.app == *app)
                     && seen.after.instances.get(*id).is_some_and(|instance| instance.is_held())
@@ -48,23 +48,54 @@ pub(super) fn a_write_is_whole_in_its_entry(seen: &Seen<'_>) -> Verdict {
     Ok(looked)
 }
 
+/// The application, the seconds and the kind that a request asks for.
+fn wish(change: &Change) -> (Option<&AppId>, u32, OperationKind) {
+    match change {
+        Change::Create(create) => (Some(&create.app), create.timeout_s, OperationKind::Create),
+        Change::Rescale(rescale) => (Some(&rescale.app), rescale.timeout_s, kind_of(rescale.direction)),
+        Change::Delete(delete) => (Some(&delete.app), delete.timeout_s, OperationKind::Delete),
+        Change::Rebalance(rebalance) => (Some(&rebalance.app), rebalance.timeout_s, OperationKind::Move),
+        Change::Modify(modify) => (Some(&modify.app), 0, OperationKind::Immediate),
+        Change::Cancel(_)
+        | Change::RunInstances(_)
+        | Change::ReleaseInstance(_)
+        | Change::Protect(_)
+        | Change::Node(_) => (None, 0, OperationKind::Immediate),
+    }
+}
+
+/// What nobody asked for by itself follows from a drain that stands, or from a node that was declared lost just now.
+fn follows_from_a_wish(
+    seen: &Seen<'_>,
+    before: &crate::shadow::Shadow,
+    operation: &AcceptedOperation,
+) -> Result<(), String> {
+    let is_lost = || {
+        seen.entry.events.iter().any(|event| {
+            matches!(event, Event::OperationAccepted { operation } if operation.action == "LoseEdgeNode" && operation.kind == OperationKind::Immediate)
+        })
+    };
+    let follows = match (operation.kind, operation.action.as_str()) {
+        (OperationKind::Move, "DrainEdgeNode") => !before.draining.is_empty(),
+        (OperationKind::Add, "LoseEdgeNode") => is_lost(),
+        _ => false,
+    };
+    if follows { Ok(()) } else { Err(format!("nobody asked for {}", operation.id)) }
+}
+
 /// Every operation of the log is a request that somebody made, of that account, about that application, with that time.
 pub(super) fn only_what_was_asked_is_accepted(seen: &Seen<'_>) -> Verdict {
     let mut looked = 0;
-    for (_, operation) in seen.accepted() {
-        let Some(request) = seen.requests.of(&operation.id) else {
-            return Err(format!("nobody asked for {}", operation.id));
-        };
+    for (before, operation) in seen.accepted() {
         looked += 1;
-        let Subject::Application(app) = &operation.subject;
-        let command = &request.command;
-        let (asked_app, timeout_s, kind) = match &command.change {
-            Change::Create(create) => (&create.app, create.timeout_s, OperationKind::Create),
-            Change::Rescale(rescale) => (&rescale.app, rescale.timeout_s, kind_of(rescale.direction)),
-            Change::Delete(delete) => (&delete.app, delete.timeout_s, OperationKind::Delete),
+        let Some(request) = seen.requests.of(&operation.id) else {
+            follows_from_a_wish(seen, before, operation)?;
+            continue;
         };
+        let command = &request.command;
+        let (asked_app, timeout_s, kind) = wish(&command.change);
         let is_asked = operation.account == *command.permit.account()
-            && app == asked_app
+            && (asked_app.is_none() || operation.subject.app() == asked_app)
             && operation.kind == kind
             && operation.client_token == command.request.client_token
             && operation.nonce == command.request.nonce;
@@ -133,7 +164,7 @@ pub(super) fn a_stale_write_is_refused(seen: &Seen<'_>) -> Verdict {
     for (place, event) in events.iter().enumerate() {
         let Event::OperationAccepted { operation } = event else { continue };
         let Some(request) = seen.requests.of(&operation.id) else { continue };
-        let Subject::Application(app) = &operation.subject;
+        let Some(app) = operation.subject.app() else { continue };
         // A Delete first ends what is under way, which raises the revision that it was decided on.
         let last = place.checked_sub(1).and_then(|last| events.get(last));
         let has_ended =
@@ -143,6 +174,13 @@ pub(super) fn a_stale_write_is_refused(seen: &Seen<'_>) -> Verdict {
             Change::Create(_) => None,
             Change::Rescale(rescale) => rescale.if_revision,
             Change::Delete(delete) => delete.if_revision,
+            Change::Modify(modify) => modify.if_revision,
+            Change::Rebalance(rebalance) => rebalance.if_revision,
+            Change::Cancel(_)
+            | Change::RunInstances(_)
+            | Change::ReleaseInstance(_)
+            | Change::Protect(_)
+            | Change::Node(_) => None,
         };
         let Some(named) = named else { continue };
         let found = before.apps.get(app).map(|app| app.revision);
@@ -159,6 +197,8 @@ pub(super) fn an_operation_stays_in_its_account(seen: &Seen<'_>) -> Verdict {
     let mut looked = 0;
     for (before, event) in seen.steps() {
         let (operation, app) = match event {
+            // The operator's word is about a node, whoever's instances are on it.
+            Event::InstancesReleasing { cause: ReleaseCause::NodeLost, .. } => continue,
             Event::InstancesPlanned { operation, app, .. }
             | Event::InstancesReleasing { operation, app, .. } => (operation, app),
             _ => continue,

@@ -50,6 +50,10 @@ fn as_ruled() -> Event {
     planned(NEW, &[(OTHER_NODE, "unicom", &["i-1", "i-2"])])
 }
 
+fn is_ready(id: &str) -> Event {
+    Event::InstanceObserved { instance: InstanceId::new(id), ready: true, pods: Vec::new() }
+}
+
 fn change(mut event: Event, change: impl FnOnce(&mut AcceptedOperation)) -> Event {
     if let Event::OperationAccepted { operation } = &mut event {
         change(operation);
@@ -101,7 +105,10 @@ fn an_operation_has_one_end() {
             vec![accepted_add(2), as_ruled(), ended(NEW, OperationStatus::Succeeded)],
             "an_operation_succeeds_only_when_all_is_done",
         ),
-        (vec![accepted_add(2)], "an_operation_that_waits_for_nothing_has_ended"),
+        (
+            vec![accepted_add(2), as_ruled(), is_ready("i-1"), is_ready("i-2")],
+            "an_operation_that_waits_for_nothing_has_ended",
+        ),
         (
             vec![Event::ApplicationDeleted { app: AppId::new(APP) }],
             "an_application_goes_with_its_last_instance",
@@ -326,7 +333,7 @@ fn a_plan_is_what_executes() {
                 isp: Isp::new("unicom"),
                 count: 2,
                 before: 1,
-                victims: Vec::new(),
+                instances: Vec::new(),
             }],
             shortage: None,
         }],

@@ -1,0 +1,107 @@
+//! What becomes of instances that are named, by ens-api.md §4.7 and §5.3 and `decisions.md` §9.1, §9.2.
+
+use super::{Done, Pick, Why};
+use crate::shadow::{Instance, Own, Shadow};
+use ensemble_model::command::Direction;
+use ensemble_model::id::{AccountId, AppId, InstanceId};
+use ensemble_model::selector::SelectorItem;
+use std::collections::BTreeSet;
+
+/// What a rescale at level InstanceId does.
+pub(crate) fn rescale(
+    shadow: &Shadow,
+    app: &AppId,
+    direction: Direction,
+    items: &[SelectorItem],
+) -> Result<Vec<Done>, Why> {
+    let mut named = BTreeSet::new();
+    let mut done = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        if item.instances.is_empty() || item.instances.len() != item.count as usize {
+            return Err(Why::Unreadable);
+        }
+        let mut picks = Vec::new();
+        for id in &item.instances {
+            if !named.insert(id) {
+                return Err(Why::Unreadable);
+            }
+            picks.push(match direction {
+                Direction::Del => victim(shadow, app, id)?,
+                Direction::Add => host(shadow, app, id)?,
+            });
+        }
+        done.push(Done { index, picks, missing: 0 });
+    }
+    if direction == Direction::Del && breaks_floor(shadow, app, &done) {
+        return Err(Why::Unreadable);
+    }
+    Ok(done)
+}
+
+fn victim(shadow: &Shadow, app: &AppId, id: &InstanceId) -> Result<Pick, Why> {
+    let known = shadow.known_as(id);
+    let found = shadow.instances.get(known).filter(|found| found.app == *app && found.is_held());
+    let found = found.filter(|found| found.host.as_ref().unwrap_or(known) == id).ok_or(Why::Unreadable)?;
+    Ok(Pick { node: found.node.clone(), isp: found.isp.clone(), victim: Some(known.clone()) })
+}
+
+fn host(shadow: &Shadow, app: &AppId, id: &InstanceId) -> Result<Pick, Why> {
+    let found = shadow.apps.get(app).ok_or(Why::UnknownApplication)?;
+    let free = |own: &&Own| own.account == found.account && own.runs.is_none();
+    let own = shadow.owned.get(id).filter(free).ok_or(Why::Unreadable)?;
+    let is_enough =
+        own.resources.vcpu >= found.resources.vcpu && own.resources.memory_mib >= found.resources.memory_mib;
+    if !is_enough {
+        return Err(Why::Unreadable);
+    }
+    if shadow.unreachable.contains(&own.node) {
+        return Err(Why::EngineDown);
+    }
+    if shadow.draining.contains(&own.node) {
+        return Err(Why::Unreadable);
+    }
+    Ok(Pick { node: own.node.clone(), isp: own.isp.clone(), victim: Some(id.clone()) })
+}
+
+/// Whether less than the floor would be ready anywhere where one that is ready goes.
+fn breaks_floor(shadow: &Shadow, app: &AppId, done: &[Done]) -> bool {
+    let floor = shadow.apps.get(app).map_or(0, |app| app.min_ready);
+    let victims: Vec<&Instance> = done
+        .iter()
+        .flat_map(|done| &done.picks)
+        .filter_map(|pick| shadow.instances.get(pick.victim.as_ref()?))
+        .collect();
+    victims.iter().any(|victim| {
+        let here = |other: &&&Instance| other.node == victim.node && other.isp == victim.isp;
+        let going = victims.iter().filter(here);
+        let ready = going.clone().filter(|other| other.is_ready()).count() as u32;
+        let (held_before, ready_before) = shadow.cell(app, &victim.node, &victim.isp);
+        victim.is_ready() && ready_before - ready < floor.min(held_before - going.count() as u32)
+    })
+}
+
+pub(super) fn release(shadow: &Shadow, account: &AccountId, id: &InstanceId) -> Result<Vec<Done>, Why> {
+    let own = shadow.owned.get(id).filter(|own| own.account == *account);
+    match own {
+        Some(own) if own.runs.is_none() => Ok(Vec::new()),
+        Some(_) => Err(Why::InstanceInTheWay),
+        None => match shadow.instances.get(id).filter(|found| found.account == *account) {
+            Some(_) => Err(Why::InstanceInTheWay),
+            None => Err(Why::UnknownInstance),
+        },
+    }
+}
+
+pub(super) fn protect(shadow: &Shadow, account: &AccountId, ids: &[InstanceId]) -> Result<Vec<Done>, Why> {
+    for id in ids {
+        let found = shadow.instances.get(shadow.known_as(id)).filter(|found| found.account == *account);
+        let is_own = shadow.owned.get(id).is_some_and(|own| own.account == *account);
+        match found {
+            Some(found) if found.is_held() => {}
+            Some(_) => return Err(Why::InstanceInTheWay),
+            None if is_own => return Err(Why::InstanceInTheWay),
+            None => return Err(Why::UnknownInstance),
+        }
+    }
+    Ok(Vec::new())
+}

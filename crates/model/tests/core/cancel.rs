@@ -15,7 +15,7 @@ fn cancel(operation: &OperationId, mode: OnTimeout) -> Change {
 fn half_done() -> (House, OperationId) {
     let mut house = House::with_ready(1);
     house.back();
-    house.add(vec![item(SHANGHAI, None, 4)]).unwrap();
+    house.add(vec![item(SHANGHAI, None, 4)]).expect("there is room, and nothing is in the way");
     let operation = house.operation_of_app();
     let new: Vec<_> = house.held().into_iter().filter(|id| !house.instance(id).ready).collect();
     house.ready(&new[..2]);
@@ -32,7 +32,7 @@ fn status(house: &House, operation: &OperationId) -> (OperationStatus, String) {
 fn a_canceled_add_keeps_what_is_ready() {
     let (mut house, operation) = half_done();
 
-    house.change(cancel(&operation, OnTimeout::Keep)).unwrap();
+    house.change(cancel(&operation, OnTimeout::Keep)).expect("there is room, and nothing is in the way");
 
     assert_eq!((house.held().len(), house.releasing().len()), (3, 2));
     assert_eq!(house.phase(), Some(Phase::UpdateFailed));
@@ -41,14 +41,14 @@ fn a_canceled_add_keeps_what_is_ready() {
         (OperationStatus::Canceled, "canceled, what was done is kept: 2 of 4 ready".to_owned())
     );
     // The application takes the next write while they go.
-    house.add(vec![item(WUXI, None, 1)]).unwrap();
+    house.add(vec![item(WUXI, None, 1)]).expect("there is room, and nothing is in the way");
 }
 
 #[test]
 fn an_undone_add_leaves_what_was_before() {
     let (mut house, operation) = half_done();
 
-    house.change(cancel(&operation, OnTimeout::Undo)).unwrap();
+    house.change(cancel(&operation, OnTimeout::Undo)).expect("there is room, and nothing is in the way");
     assert_eq!((house.held().len(), house.releasing().len()), (1, 4));
     assert_eq!(house.phase(), Some(Phase::Updating), "until they are gone");
     assert!(matches!(house.add(vec![item(WUXI, None, 1)]), Err(Refusal::Busy { .. })));
@@ -64,7 +64,7 @@ fn an_undone_add_leaves_what_was_before() {
 #[test]
 fn an_undo_has_a_bound_of_its_own() {
     let (mut house, operation) = half_done();
-    house.change(cancel(&operation, OnTimeout::Undo)).unwrap();
+    house.change(cancel(&operation, OnTimeout::Undo)).expect("there is room, and nothing is in the way");
 
     house.pass(299);
     assert_eq!(house.phase(), Some(Phase::Updating));
@@ -83,7 +83,7 @@ fn a_deadline_can_undo_too() {
     house.back();
     let request = rescale(Direction::Add, vec![item(SHANGHAI, None, 2)]);
     let undo = ensemble_model::command::RescaleApplication { on_timeout: OnTimeout::Undo, ..request };
-    house.rescale(undo).unwrap();
+    house.rescale(undo).expect("there is room, and nothing is in the way");
     let operation = house.operation_of_app();
     let new: Vec<_> = house.held().into_iter().filter(|id| !house.instance(id).ready).collect();
     house.ready(&new[..1]);
@@ -102,13 +102,15 @@ fn a_deadline_can_undo_too() {
 #[test]
 fn an_undone_del_keeps_only_those_that_nobody_was_told_to_stop() {
     let mut house = House::with_ready(2);
-    house.add(vec![item(WUXI, None, 2)]).unwrap();
+    house.add(vec![item(WUXI, None, 2)]).expect("there is room, and nothing is in the way");
     house.ready(&house.held());
     house.unreachable(SHANGHAI);
-    house.del(vec![item(SHANGHAI, None, 2), item(WUXI, None, 1)]).unwrap();
+    house
+        .del(vec![item(SHANGHAI, None, 2), item(WUXI, None, 1)])
+        .expect("there is room, and nothing is in the way");
     let operation = house.operation_of_app();
 
-    house.change(cancel(&operation, OnTimeout::Undo)).unwrap();
+    house.change(cancel(&operation, OnTimeout::Undo)).expect("there is room, and nothing is in the way");
 
     assert_eq!(house.held_on(SHANGHAI).len(), 2, "nobody there knew");
     assert_eq!(house.releasing().len(), 1);
@@ -125,7 +127,7 @@ fn an_undone_del_keeps_only_those_that_nobody_was_told_to_stop() {
 #[test]
 fn what_was_told_to_stop_is_not_brought_back() {
     let mut house = House::with_ready(2);
-    house.del(vec![item(SHANGHAI, None, 2)]).unwrap();
+    house.del(vec![item(SHANGHAI, None, 2)]).expect("there is room, and nothing is in the way");
     let operation = house.operation_of_app();
     house.unreachable(SHANGHAI);
 
@@ -138,7 +140,7 @@ fn what_was_told_to_stop_is_not_brought_back() {
 fn a_delete_and_what_is_over_cannot_be_canceled() {
     let mut house = House::with_ready(1);
     let over = house.last_operation().id.clone();
-    house.delete().unwrap();
+    house.delete().expect("there is room, and nothing is in the way");
     let delete = house.operation_of_app();
 
     assert_eq!(
@@ -157,7 +159,7 @@ fn a_delete_and_what_is_over_cannot_be_canceled() {
 fn who_canceled_is_in_the_history() {
     let (mut house, operation) = half_done();
 
-    house.change(cancel(&operation, OnTimeout::Keep)).unwrap();
+    house.change(cancel(&operation, OnTimeout::Keep)).expect("there is room, and nothing is in the way");
 
     let last = house.last_operation();
     assert_eq!(last.action, "CancelOperation");

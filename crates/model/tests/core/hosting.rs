@@ -49,8 +49,8 @@ fn hosted_by(house: &House, id: &InstanceId) -> Option<String> {
 /// An application without instances, and `count` instances without an application.
 fn house_with(count: u32) -> (House, Vec<InstanceId>) {
     let mut house = House::new();
-    house.create(Vec::new()).unwrap();
-    house.change(run("ens.sn1.tiny", SHANGHAI, count)).unwrap();
+    house.create(Vec::new()).expect("there is room, and nothing is in the way");
+    house.change(run("ens.sn1.tiny", SHANGHAI, count)).expect("there is room, and nothing is in the way");
     let owned = owned(&house);
     (house, owned)
 }
@@ -62,7 +62,7 @@ fn instances_by_themselves_take_room_and_give_it_back() {
     assert_eq!(house.last_operation().made.len(), 2);
     assert_eq!(house.last_operation().outcome.as_deref(), Some("2 instances of ens.sn1.tiny made"));
 
-    house.change(release(&ids[0])).unwrap();
+    house.change(release(&ids[0])).expect("there is room, and nothing is in the way");
 
     assert_eq!((owned(&house), house.used_vcpu(SHANGHAI)), (vec![ids[1].clone()], 2));
     assert!(matches!(house.change(release(&ids[0])), Err(Refusal::UnknownInstance { .. })));
@@ -71,7 +71,7 @@ fn instances_by_themselves_take_room_and_give_it_back() {
 #[test]
 fn they_are_kept_over_a_restart_and_in_a_snapshot() {
     let (mut house, ids) = house_with(2);
-    house.change(host(&ids[..1])).unwrap();
+    house.change(host(&ids[..1])).expect("there is room, and nothing is in the way");
 
     let house = house.restarted();
 
@@ -97,7 +97,7 @@ fn what_is_too_much_or_unknown_is_refused() {
 fn an_application_is_hosted_without_new_capacity_and_given_back() {
     let (mut house, ids) = house_with(2);
 
-    house.change(host(&ids)).unwrap();
+    house.change(host(&ids)).expect("there is room, and nothing is in the way");
     assert_eq!(house.used_vcpu(SHANGHAI), 4);
     let held = house.held();
     house.ready(&held);
@@ -106,7 +106,7 @@ fn an_application_is_hosted_without_new_capacity_and_given_back() {
     assert_eq!(shown.iter().collect::<std::collections::BTreeSet<_>>(), ids.iter().collect());
     assert!(held.iter().all(|id| house.instance(id).origin == Origin::Hosted));
 
-    house.change(take_back(&ids[..1])).unwrap();
+    house.change(take_back(&ids[..1])).expect("there is room, and nothing is in the way");
     let leaving = house.releasing();
     assert_eq!(leaving.len(), 1);
     assert_eq!(hosted_by(&house, &ids[0]), Some(app().to_string()), "until the engine confirms");
@@ -119,20 +119,20 @@ fn an_application_is_hosted_without_new_capacity_and_given_back() {
 #[test]
 fn one_that_was_given_back_can_be_hosted_again_and_an_old_report_says_nothing_of_it() {
     let (mut house, ids) = house_with(1);
-    house.change(host(&ids)).unwrap();
+    house.change(host(&ids)).expect("there is room, and nothing is in the way");
     let first = house.held();
     house.ready(&first);
-    house.change(take_back(&ids)).unwrap();
+    house.change(take_back(&ids)).expect("there is room, and nothing is in the way");
     house.gone(&first);
 
-    house.change(host(&ids)).unwrap();
+    house.change(host(&ids)).expect("there is room, and nothing is in the way");
     let second = house.held();
     house
         .change(Change::Cancel(ensemble_model::command::CancelOperation {
             operation: house.operation_of_app(),
             mode: ensemble_model::operation::OnTimeout::Keep,
         }))
-        .unwrap();
+        .expect("there is room, and nothing is in the way");
     assert_eq!(house.releasing(), second);
 
     // A late confirmation of the first one.
@@ -147,12 +147,15 @@ fn one_that_was_given_back_can_be_hosted_again_and_an_old_report_says_nothing_of
 #[test]
 fn what_cannot_be_hosted_says_why() {
     let (mut house, ids) = house_with(2);
-    house.change(run("ens.sn1.stiny", WUXI, 1)).unwrap();
-    let small = owned(&house).into_iter().find(|id| !ids.contains(id)).unwrap();
-    house.add(vec![item(WUXI, None, 1)]).unwrap();
+    house.change(run("ens.sn1.stiny", WUXI, 1)).expect("there is room, and nothing is in the way");
+    let small = owned(&house)
+        .into_iter()
+        .find(|id| !ids.contains(id))
+        .expect("there is room, and nothing is in the way");
+    house.add(vec![item(WUXI, None, 1)]).expect("there is room, and nothing is in the way");
     let made = house.held()[0].clone();
     house.ready(&house.held());
-    house.change(host(&ids[..1])).unwrap();
+    house.change(host(&ids[..1])).expect("there is room, and nothing is in the way");
     house.ready(&house.held());
     let made = house.instance(&made).shown_id().clone();
 
@@ -188,7 +191,7 @@ fn another_accounts_instances_do_not_exist() {
     let mut command = house.command(release(&ids[0]));
     command.permit = stranger.clone();
 
-    let refused = house.call(command).unwrap_err();
+    let refused = house.call(command).expect_err("it is refused");
 
     assert_eq!(refused, Refusal::UnknownInstance { instance: ids[0].clone() });
     assert!(house.state().account(&stranger).own_instance(&ids[0]).is_none());
@@ -197,13 +200,13 @@ fn another_accounts_instances_do_not_exist() {
 #[test]
 fn an_unnamed_del_takes_hosted_ones_last() {
     let (mut house, ids) = house_with(1);
-    house.change(host(&ids)).unwrap();
+    house.change(host(&ids)).expect("there is room, and nothing is in the way");
     house.ready(&house.held());
     let hosted = house.held()[0].clone();
-    house.add(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.add(vec![item(SHANGHAI, None, 1)]).expect("there is room, and nothing is in the way");
     house.ready(&house.held());
 
-    house.del(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.del(vec![item(SHANGHAI, None, 1)]).expect("there is room, and nothing is in the way");
 
     assert_eq!(house.held(), [hosted]);
 }
@@ -211,11 +214,11 @@ fn an_unnamed_del_takes_hosted_ones_last() {
 #[test]
 fn deleting_the_application_gives_back_what_it_was_hosted_on() {
     let (mut house, ids) = house_with(1);
-    house.change(host(&ids)).unwrap();
+    house.change(host(&ids)).expect("there is room, and nothing is in the way");
     let hosted = house.held();
     house.ready(&hosted);
 
-    house.delete().unwrap();
+    house.delete().expect("there is room, and nothing is in the way");
     house.gone(&hosted);
 
     assert_eq!(house.phase(), None);

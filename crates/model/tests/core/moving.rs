@@ -24,8 +24,8 @@ fn rebalance(max_moves: u32) -> RebalanceApplication {
 /// `count` ready instances of cmcc in Shanghai, which has two such nodes.
 fn house_with(count: u32) -> House {
     let mut house = House::new();
-    house.create(Vec::new()).unwrap();
-    house.add(vec![item("310100", Some("cmcc"), count)]).unwrap();
+    house.create(Vec::new()).expect("there is room, and nothing is in the way");
+    house.add(vec![item("310100", Some("cmcc"), count)]).expect("there is room, and nothing is in the way");
     house.ready(&house.held());
     house
 }
@@ -45,7 +45,7 @@ fn a_drained_node_is_emptied_one_ready_for_one_gone() {
     let old = house.held_on(SHANGHAI);
     assert_eq!(old.len(), 2);
 
-    house.change(node(NodeChange::Drain)).unwrap();
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
 
     let new = unready(&house);
     assert_eq!((new.len(), house.held_on(OTHER).len()), (2, 4));
@@ -67,32 +67,36 @@ fn a_drained_node_is_emptied_one_ready_for_one_gone() {
 #[test]
 fn nothing_new_comes_to_a_drained_node_until_it_is_resumed() {
     let mut house = House::new();
-    house.create(Vec::new()).unwrap();
-    house.change(node(NodeChange::Drain)).unwrap();
+    house.create(Vec::new()).expect("there is room, and nothing is in the way");
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
 
-    house.add(vec![item("310100", Some("cmcc"), 2)]).unwrap();
+    house.add(vec![item("310100", Some("cmcc"), 2)]).expect("there is room, and nothing is in the way");
     assert_eq!(house.held_on(OTHER).len(), 2);
     house.ready(&house.held());
-    let refused = house.add(vec![item(SHANGHAI, None, 1)]).unwrap_err().to_string();
+    let refused = house.add(vec![item(SHANGHAI, None, 1)]).expect_err("it is refused").to_string();
     assert!(refused.contains("takes nothing now: draining since 2026-01-01 00:00:00 UTC"), "{refused}");
 
-    house.change(node(NodeChange::Resume)).unwrap();
-    house.add(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.change(node(NodeChange::Resume)).expect("there is room, and nothing is in the way");
+    house.add(vec![item(SHANGHAI, None, 1)]).expect("there is room, and nothing is in the way");
     assert!(house.refused(node(NodeChange::Resume)).contains("is not draining"));
 }
 
 #[test]
 fn what_a_drain_cannot_move_is_listed_with_why() {
     let mut house = house_with(2);
-    house.add(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.add(vec![item(SHANGHAI, None, 1)]).expect("there is room, and nothing is in the way");
     house.ready(&house.held());
     let here = house.held_on(SHANGHAI);
-    let by_area = here.iter().find(|id| house.instance(id).scope.region_code == "310100").unwrap().clone();
+    let by_area = here
+        .iter()
+        .find(|id| house.instance(id).scope.region_code == "310100")
+        .expect("there is room, and nothing is in the way")
+        .clone();
     house
         .change(Change::Protect(ProtectInstances { instances: vec![by_area], protection: Protection::On }))
-        .unwrap();
+        .expect("there is room, and nothing is in the way");
 
-    house.change(node(NodeChange::Drain)).unwrap();
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
 
     let mut reasons = reasons(&house);
     reasons.sort();
@@ -103,9 +107,9 @@ fn what_a_drain_cannot_move_is_listed_with_why() {
 #[test]
 fn a_drain_waits_for_a_busy_application() {
     let mut house = house_with(2);
-    house.add(vec![item(WUXI, None, 1)]).unwrap();
+    house.add(vec![item(WUXI, None, 1)]).expect("there is room, and nothing is in the way");
 
-    house.change(node(NodeChange::Drain)).unwrap();
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
     assert_eq!(house.held_on(OTHER).len(), 1);
 
     // The end of the operation makes it idle, and the move begins in the same append.
@@ -118,7 +122,7 @@ fn a_drain_waits_for_a_busy_application() {
 #[test]
 fn a_move_that_fails_is_not_tried_again_by_itself() {
     let mut house = house_with(2);
-    house.change(node(NodeChange::Drain)).unwrap();
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
     let old = house.held_on(SHANGHAI);
     house.report(&unready(&house), hopeless);
     assert_eq!(house.last_operation().status, OperationStatus::Failed);
@@ -129,7 +133,7 @@ fn a_move_that_fails_is_not_tried_again_by_itself() {
     house.gone(&house.releasing());
     assert!(unready(&house).is_empty());
 
-    house.change(node(NodeChange::Drain)).unwrap();
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
     assert_eq!(unready(&house).len(), 1);
 }
 
@@ -137,10 +141,12 @@ fn a_move_that_fails_is_not_tried_again_by_itself() {
 fn a_canceled_move_leaves_everything_that_is_not_moved() {
     let mut house = house_with(4);
     let before = house.held();
-    house.change(node(NodeChange::Drain)).unwrap();
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
     let operation = house.operation_of_app();
 
-    house.change(Change::Cancel(CancelOperation { operation, mode: OnTimeout::Undo })).unwrap();
+    house
+        .change(Change::Cancel(CancelOperation { operation, mode: OnTimeout::Undo }))
+        .expect("there is room, and nothing is in the way");
 
     assert_eq!(house.held(), before);
     assert_eq!(house.releasing().len(), 2, "the new ones go");
@@ -149,11 +155,11 @@ fn a_canceled_move_leaves_everything_that_is_not_moved() {
 #[test]
 fn a_rebalance_moves_as_few_as_help_and_at_most_as_many_as_asked() {
     let mut house = house_with(2);
-    house.change(node(NodeChange::Drain)).unwrap();
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
     house.ready(&house.held());
     house.gone(&house.releasing());
-    house.change(node(NodeChange::Resume)).unwrap();
-    house.add(vec![item("310100", Some("cmcc"), 2)]).unwrap();
+    house.change(node(NodeChange::Resume)).expect("there is room, and nothing is in the way");
+    house.add(vec![item("310100", Some("cmcc"), 2)]).expect("there is room, and nothing is in the way");
     house.ready(&house.held());
     assert_eq!((house.held_on(SHANGHAI).len(), house.held_on(OTHER).len()), (2, 2));
     let refused = house.refused(Change::Rebalance(rebalance(4)));
@@ -161,24 +167,25 @@ fn a_rebalance_moves_as_few_as_help_and_at_most_as_many_as_asked() {
 
     // Four where two of each would be.
     let mut house = house_with(4);
-    house.change(node(NodeChange::Drain)).unwrap();
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
     house.ready(&house.held());
     house.gone(&house.releasing());
-    house.change(node(NodeChange::Resume)).unwrap();
+    house.change(node(NodeChange::Resume)).expect("there is room, and nothing is in the way");
     assert_eq!(house.held_on(OTHER).len(), 4);
 
-    let planned = decide::plan_rebalance(house.state(), &permit(), &rebalance(1)).unwrap();
+    let planned = decide::plan_rebalance(house.state(), &permit(), &rebalance(1))
+        .expect("there is room, and nothing is in the way");
     assert_eq!((planned.plan.moves.len(), planned.blocked.clone()), (1, None));
     let wrong =
         RebalanceApplication { if_plan: Some(ensemble_model::id::PlanId::new("00000000")), ..rebalance(1) };
     assert!(matches!(house.change(Change::Rebalance(wrong)), Err(Refusal::MovesChanged { .. })));
     let exactly = RebalanceApplication { if_plan: Some(planned.plan.id), ..rebalance(1) };
-    house.change(Change::Rebalance(exactly)).unwrap();
+    house.change(Change::Rebalance(exactly)).expect("there is room, and nothing is in the way");
     house.ready(&house.held());
     house.gone(&house.releasing());
     assert_eq!((house.held_on(SHANGHAI).len(), house.held_on(OTHER).len()), (1, 3));
 
-    house.change(Change::Rebalance(rebalance(4))).unwrap();
+    house.change(Change::Rebalance(rebalance(4))).expect("there is room, and nothing is in the way");
     house.ready(&house.held());
     house.gone(&house.releasing());
     assert_eq!((house.held_on(SHANGHAI).len(), house.held_on(OTHER).len()), (2, 2), "one more is enough");
@@ -187,9 +194,11 @@ fn a_rebalance_moves_as_few_as_help_and_at_most_as_many_as_asked() {
 #[test]
 fn a_move_waits_for_the_floor_of_the_node_it_leaves() {
     let mut house = house_with(4);
-    house.change(Change::Modify(ModifyApplication { app: app(), min_ready: 1, if_revision: None })).unwrap();
+    house
+        .change(Change::Modify(ModifyApplication { app: app(), min_ready: 1, if_revision: None }))
+        .expect("there is room, and nothing is in the way");
     let here = house.held_on(SHANGHAI);
-    house.change(node(NodeChange::Drain)).unwrap();
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
     let new = unready(&house);
     house.report(&here[..1], starting);
 
@@ -204,7 +213,7 @@ fn a_move_waits_for_the_floor_of_the_node_it_leaves() {
 #[test]
 fn a_successor_that_cannot_be_reached_is_given_up_and_the_old_one_stays() {
     let mut house = house_with(2);
-    house.change(node(NodeChange::Drain)).unwrap();
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
     let old = house.held_on(SHANGHAI);
 
     house.unreachable(OTHER);
@@ -217,7 +226,7 @@ fn a_successor_that_cannot_be_reached_is_given_up_and_the_old_one_stays() {
 #[test]
 fn a_silent_engine_after_a_start_ends_a_move_as_a_cut_does() {
     let mut house = house_with(2);
-    house.change(node(NodeChange::Drain)).unwrap();
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
     let old = house.held_on(SHANGHAI);
     let mut house = house.restarted();
 

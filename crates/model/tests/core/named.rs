@@ -24,7 +24,7 @@ fn exactly_the_named_instances_go_and_are_not_replaced() {
     let held = house.held();
     let victims = [held[1].clone(), held[3].clone()];
 
-    house.change(del_named(&victims)).unwrap();
+    house.change(del_named(&victims)).expect("there is room, and nothing is in the way");
 
     assert_eq!(house.releasing(), victims);
     assert_eq!(house.held().len(), 3);
@@ -37,7 +37,7 @@ fn exactly_the_named_instances_go_and_are_not_replaced() {
 fn a_selector_with_one_wrong_name_is_refused_whole_and_says_which_and_why() {
     let mut house = House::with_ready(3);
     let held = house.held();
-    house.change(del_named(&held[..1])).unwrap();
+    house.change(del_named(&held[..1])).expect("there is room, and nothing is in the way");
     house.gone(&held[..1]);
     let good = held[1].clone();
     let unknown = InstanceId::new("i-0000000000000000000000000");
@@ -48,7 +48,7 @@ fn a_selector_with_one_wrong_name_is_refused_whole_and_says_which_and_why() {
             format!("selector item 0: there is no instance `{unknown}` in this account"),
         ),
         (
-            vec![good.clone(), held[0].clone()],
+            vec![good, held[0].clone()],
             format!(
                 "selector item 0: `{}` is gone since 2026-01-01 00:00:00 UTC: released on request",
                 held[0]
@@ -86,7 +86,7 @@ fn what_stands_beside_the_names_has_to_be_true() {
     ] {
         assert_eq!(house.refused(change), format!("selector item 0: {expected}"));
     }
-    house.change(with(Some("310000"), Some("cmcc"), 1)).unwrap();
+    house.change(with(Some("310000"), Some("cmcc"), 1)).expect("there is room, and nothing is in the way");
     assert_eq!(house.releasing(), [id]);
 }
 
@@ -95,7 +95,7 @@ fn names_at_another_level_are_no_selector() {
     let mut house = House::with_ready(2);
     let names = named(&house.held()[..1]);
 
-    let refused = house.rescale(rescale(Direction::Del, vec![names])).unwrap_err();
+    let refused = house.rescale(rescale(Direction::Del, vec![names])).expect_err("it is refused");
 
     assert_eq!(refused.to_string(), "selector item 0: names instances, which takes RescaleLevel=InstanceId");
 }
@@ -104,18 +104,18 @@ fn names_at_another_level_are_no_selector() {
 fn what_is_protected_is_taken_only_when_it_is_named() {
     let mut house = House::with_ready(2);
     let held = house.held();
-    house.change(protect(&held, Protection::On)).unwrap();
+    house.change(protect(&held, Protection::On)).expect("there is room, and nothing is in the way");
 
-    let refused = house.del(vec![item(SHANGHAI, None, 1)]).unwrap_err();
+    let refused = house.del(vec![item(SHANGHAI, None, 1)]).expect_err("it is refused");
     let Refusal::TooMany { plan } = &refused else { panic!("{refused}") };
     assert_eq!(plan.items[0].shortage.as_ref().map(|shortage| shortage.missing), Some(1));
 
-    house.change(protect(&held[..1], Protection::Off)).unwrap();
-    house.del(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.change(protect(&held[..1], Protection::Off)).expect("there is room, and nothing is in the way");
+    house.del(vec![item(SHANGHAI, None, 1)]).expect("there is room, and nothing is in the way");
     assert_eq!(house.releasing(), held[..1]);
     house.gone(&held[..1]);
 
-    house.change(del_named(&held[1..])).unwrap();
+    house.change(del_named(&held[1..])).expect("there is room, and nothing is in the way");
     assert_eq!(house.releasing(), held[1..]);
 }
 
@@ -123,7 +123,7 @@ fn what_is_protected_is_taken_only_when_it_is_named() {
 fn protecting_what_is_not_there_or_on_its_way_out_is_refused() {
     let mut house = House::with_ready(2);
     let held = house.held();
-    house.change(del_named(&held[..1])).unwrap();
+    house.change(del_named(&held[..1])).expect("there is room, and nothing is in the way");
     let unknown = InstanceId::new("i-0");
 
     assert_eq!(
@@ -140,24 +140,24 @@ fn protecting_what_is_not_there_or_on_its_way_out_is_refused() {
 #[test]
 fn a_floor_lets_only_so_many_ready_ones_go() {
     let mut house = House::with_ready(3);
-    house.change(min_ready(2)).unwrap();
+    house.change(min_ready(2)).expect("there is room, and nothing is in the way");
     let held = house.held();
     house.report(&held[..1], starting);
 
     // Two are ready, two must stay so: the one that is not goes.
-    house.del(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.del(vec![item(SHANGHAI, None, 1)]).expect("there is room, and nothing is in the way");
     assert_eq!(house.releasing(), held[..1]);
     house.gone(&held[..1]);
 
     // Of two one may go: then one is wanted, and one is ready.
-    house.del(vec![item(SHANGHAI, None, 1)]).unwrap();
+    house.del(vec![item(SHANGHAI, None, 1)]).expect("there is room, and nothing is in the way");
     assert_eq!(house.releasing().len(), 1);
 }
 
 #[test]
 fn naming_an_instance_does_not_lower_the_floor() {
     let mut house = House::with_ready(3);
-    house.change(min_ready(2)).unwrap();
+    house.change(min_ready(2)).expect("there is room, and nothing is in the way");
     let held = house.held();
     house.report(&held[..1], starting);
 
@@ -167,21 +167,21 @@ fn naming_an_instance_does_not_lower_the_floor() {
         "{refused}"
     );
 
-    house.change(del_named(&held[..1])).unwrap();
+    house.change(del_named(&held[..1])).expect("there is room, and nothing is in the way");
     assert_eq!(house.releasing(), held[..1]);
 }
 
 #[test]
 fn what_is_unknown_goes_where_the_floor_keeps_the_rest() {
     let mut house = House::new();
-    house.create(Vec::new()).unwrap();
-    house.add(vec![item(SHANGHAI, None, 3)]).unwrap();
+    house.create(Vec::new()).expect("there is room, and nothing is in the way");
+    house.add(vec![item(SHANGHAI, None, 3)]).expect("there is room, and nothing is in the way");
     let held = house.held();
     house.ready(&held);
-    house.change(min_ready(3)).unwrap();
+    house.change(min_ready(3)).expect("there is room, and nothing is in the way");
 
     // All three are ready: whichever goes, two are wanted then, and two are ready.
-    house.del(vec![item(SHANGHAI, None, 3)]).unwrap();
+    house.del(vec![item(SHANGHAI, None, 3)]).expect("there is room, and nothing is in the way");
     assert_eq!(house.releasing().len(), 3);
 }
 
@@ -190,7 +190,7 @@ fn a_floor_is_told_and_kept() {
     let mut house = House::with_ready(1);
     let before = house.revision();
 
-    house.change(min_ready(2)).unwrap();
+    house.change(min_ready(2)).expect("there is room, and nothing is in the way");
 
     assert_eq!(house.revision(), before + 1);
     assert_eq!(house.last_operation().outcome.as_deref(), Some("minReady is 2, was 0"));

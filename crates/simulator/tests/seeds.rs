@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 1_200;
 
 /// Invariants that every run is held against; a new one raises this, so that none is left out by mistake.
 const INVARIANTS: usize = 66;

@@ -215,22 +215,9 @@ impl Reason {
             Self::UnknownEdgeNode => {
                 ("No edge node has this id.", "`ensemble fleet list` shows those there are.")
             }
-            Self::InstanceInTheWay => (
-                "The instance is managed, hosted or on its way out, and cannot take part in this.",
-                "Do what `Detail` says comes first.",
-            ),
-            Self::NotCancelable => (
-                "The operation is over, is being undone, or deletes its application.",
-                "`ensemble operation show ID` shows how it stands.",
-            ),
-            Self::EdgeNodeInTheWay => (
-                "The edge node does not stand as the call needs it: it can be reached, or does not drain.",
-                "`ensemble fleet show NODE` shows how it stands.",
-            ),
-            Self::NothingToMove => (
-                "A rebalancing would move nothing.",
-                "Nothing needs to be done; `ensemble rebalance APP --plan` says what stays, and why.",
-            ),
+            Self::InstanceInTheWay | Self::NotCancelable | Self::EdgeNodeInTheWay | Self::NothingToMove => {
+                self.guide_to_what_is_in_the_way()
+            }
             Self::ApplicationExists => (
                 "The name is taken in its cluster.",
                 "Choose another, or delete the application that has it.",
@@ -253,6 +240,29 @@ impl Reason {
             }
         };
         Guide { when, remedy }
+    }
+
+    /// Of those that tell how something stands, which is not as the call needs it.
+    fn guide_to_what_is_in_the_way(self) -> (&'static str, &'static str) {
+        match self {
+            Self::InstanceInTheWay => (
+                "The instance is managed, hosted or on its way out, and cannot take part in this.",
+                "Do what `Detail` says comes first.",
+            ),
+            Self::NotCancelable => (
+                "The operation is over, is being undone, or deletes its application.",
+                "`ensemble operation show ID` shows how it stands.",
+            ),
+            Self::EdgeNodeInTheWay => (
+                "The edge node does not stand as the call needs it: it can be reached, or does not drain.",
+                "`ensemble fleet show NODE` shows how it stands.",
+            ),
+            Self::NothingToMove => (
+                "A rebalancing would move nothing.",
+                "Nothing needs to be done; `ensemble rebalance APP --plan` says what stays, and why.",
+            ),
+            _ => ("Something stands in the way.", "`Detail` says what."),
+        }
     }
 }
 

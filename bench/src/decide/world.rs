@@ -15,6 +15,7 @@ use ensemble_model::fleet::file;
 use ensemble_model::id::{AccountId, AppId, EngineName, InstanceId, Isp, OperationId, SpecName, VersionName};
 use ensemble_model::instance::PodStatus;
 use ensemble_model::observation::{InstanceObservation, Observation, PodObservation, Presence, Reach};
+use ensemble_model::operation::OnTimeout;
 use ensemble_model::permit::{Permit, Principal, authorize};
 use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::state::State;
@@ -106,6 +107,7 @@ impl World {
             region_code: region,
             isp: Some(Isp::new("cmcc")),
             count: u32::try_from(count).unwrap_or(u32::MAX),
+            instances: Vec::new(),
         };
         let change = Change::Rescale(RescaleApplication {
             app: app.clone(),
@@ -114,6 +116,7 @@ impl World {
             selector: vec![item],
             to_version: None,
             timeout_s: TIMEOUT_S,
+            on_timeout: OnTimeout::Keep,
             partial: Partial::Refused,
             if_revision: None,
             if_plan: None,
@@ -236,6 +239,7 @@ fn creation(app: &AppId, number: u64) -> CreateApplication {
             image_id: None,
             net_security_strategy: None,
             init_config: None,
+            min_ready: 0,
         },
         version: VersionName::new("v1"),
         workloads: vec![Workload {
@@ -248,5 +252,6 @@ fn creation(app: &AppId, number: u64) -> CreateApplication {
         level: Level::AreaIspCode,
         selector: Vec::new(),
         timeout_s: TIMEOUT_S,
+        on_timeout: OnTimeout::Keep,
     }
 }

@@ -32,6 +32,17 @@ pub(crate) enum Command {
         /// An id, a unique prefix of one, or a name
         app: String,
     },
+    /// Change what an application keeps to
+    #[command(after_help = "Examples:
+  ensemble app modify hello --min-ready 2
+  ensemble app modify hello --min-ready 0")]
+    Modify {
+        /// An id, a unique prefix of one, or a name
+        app: String,
+        /// How many instances on one edge node and carrier stay ready while others are released or moved; 0 for none
+        #[arg(long, value_name = "N")]
+        min_ready: u32,
+    },
     Delete(Delete),
 }
 
@@ -103,6 +114,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Create(arguments) => create(context, arguments).await,
         Command::List => list(context).await,
         Command::Show { app } => show(context, &app).await,
+        Command::Modify { app, min_ready } => modify(context, &app, min_ready).await,
         Command::Delete(arguments) => delete(context, arguments).await,
     }
 }
@@ -318,6 +330,29 @@ fn print_application(application: &Value) {
                 district["InstanceRunningCount"],
             ));
         }
+    }
+}
+
+async fn modify(context: &Context, app: &str, min_ready: u32) -> Outcome {
+    let client = context.client()?;
+    let found = find(&client, app).await?;
+    let parameters = vec![
+        parameter("AppId", &found.id),
+        parameter("MinReady", min_ready),
+        parameter("ClientToken", uuid::Uuid::new_v4()),
+    ];
+    let answer = client.call("ModifyApplicationAttribute", &parameters).await?;
+    context.say(&format!("{} keeps {min_ready} ready on each edge node and carrier", found.name));
+    print_answer(context, &answer);
+    Ok(Exit::Done)
+}
+
+/// What a write that is done at once answers, for programs.
+pub(super) fn print_answer(context: &Context, answer: &Value) {
+    match context.form() {
+        output::Form::Json | output::Form::Ndjson => output::print_document(context.form(), answer),
+        output::Form::Name => output::line(answer["RequestId"].as_str().unwrap_or_default()),
+        output::Form::Table | output::Form::Wide => {}
     }
 }
 

@@ -1,6 +1,7 @@
 //! `ensemble fleet …`: the edge nodes there are, and whether a fleet file is right.
 
 use crate::client::{Client, parameter};
+use crate::command::edge_node;
 use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Listing, Row};
@@ -34,6 +35,39 @@ pub(crate) enum Command {
         /// Its id, exactly: cn-shanghai-cmcc
         node: String,
     },
+    /// Empty an edge node: nothing new comes, and what is there moves elsewhere
+    ///
+    /// A standing wish: it goes on until `ensemble fleet resume`, whenever an application is idle. `ensemble fleet show NODE`
+    /// lists what stays, and why.
+    #[command(after_help = "Examples:
+  ensemble fleet drain cn-shanghai-cmcc")]
+    Drain {
+        /// Its id, exactly
+        node: String,
+    },
+    /// End the drain of an edge node
+    #[command(after_help = "Examples:
+  ensemble fleet resume cn-shanghai-cmcc")]
+    Resume {
+        /// Its id, exactly
+        node: String,
+    },
+    /// Declare an edge node that cannot be reached lost, with everything on it
+    ///
+    /// Its instances are released at once; should it come back, what runs there is stopped.
+    #[command(after_help = "Examples:
+  ensemble fleet lose cn-shanghai-cmcc
+  ensemble fleet lose cn-shanghai-cmcc --replace")]
+    Lose {
+        /// Its id, exactly
+        node: String,
+        /// Place as many instances elsewhere, within the areas that placed them
+        #[arg(long)]
+        replace: bool,
+        /// Seconds until a replacement that is not ready is given up [default: 300]
+        #[arg(long, value_name = "SECONDS", requires = "replace")]
+        timeout: Option<u32>,
+    },
     /// Check a fleet file; every mistake is told with line and column
     #[command(after_help = "Examples:
   ensemble fleet check fleet.toml")]
@@ -47,6 +81,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::List { district, isp } => list(context, district.as_deref(), isp.as_deref()).await,
         Command::Show { node } => show(context, &node).await,
+        Command::Drain { node } => edge_node::drain(context, &node).await,
+        Command::Resume { node } => edge_node::resume(context, &node).await,
+        Command::Lose { node, replace, timeout } => edge_node::lose(context, &node, replace, timeout).await,
         Command::Check { file } => check(context, &file),
     }
 }
@@ -128,6 +165,7 @@ async fn show(context: &Context, id: &str) -> Outcome {
         };
         output::line(&format!("{key:<12} {shown}"));
     }
+    edge_node::print_standing(&client, id).await?;
     Ok(Exit::Done)
 }
 

@@ -26,8 +26,13 @@ pub(crate) struct Arguments {
 const FIRST_OBJECTS: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
+    of(context, &arguments.app).await
+}
+
+/// Lists those of `app`, as it was typed.
+pub(super) async fn of(context: &Context, app: &str) -> Outcome {
     let client = context.client()?;
-    let found = app::find(&client, &arguments.app).await?;
+    let found = app::find(&client, app).await?;
     let mut instances = instances(&client, &found.id).await?;
     instances.sort_by_key(|instance| {
         let text = |key: &str| instance[key].as_str().unwrap_or_default().to_owned();

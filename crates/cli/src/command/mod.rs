@@ -8,15 +8,18 @@ mod completion;
 mod config;
 mod dismantle;
 mod doctor;
+mod edge_node;
 mod env;
 mod fleet;
 mod image;
+mod instance;
 mod instances;
 mod log;
 mod logs;
 mod man;
 mod operation;
 mod plan;
+mod rebalance;
 mod reference;
 mod rescale;
 mod restore;
@@ -39,14 +42,17 @@ pub(crate) enum Command {
     App(app::Command),
     Rescale(rescale::Arguments),
     Plan(plan::Arguments),
-    #[command(alias = "instance")]
     Instances(instances::Arguments),
+    /// List, create, release and protect instances one by one
+    #[command(subcommand)]
+    Instance(instance::Command),
+    Rebalance(rebalance::Arguments),
     Logs(logs::Arguments),
     Watch(watch::Arguments),
-    /// List and show operations
+    /// List, show and cancel operations
     #[command(subcommand)]
     Operation(operation::Command),
-    /// List and show edge nodes; check a fleet file
+    /// List and show edge nodes, drain them or declare them lost; check a fleet file
     #[command(subcommand)]
     Fleet(fleet::Command),
     /// List and remove images on the server's machine
@@ -85,6 +91,8 @@ impl Command {
             Self::Rescale(arguments) => rescale::run(context, arguments).await,
             Self::Plan(arguments) => plan::run(context, arguments).await,
             Self::Instances(arguments) => instances::run(context, arguments).await,
+            Self::Instance(command) => instance::run(context, command).await,
+            Self::Rebalance(arguments) => rebalance::run(context, arguments).await,
             Self::Logs(arguments) => logs::run(context, arguments).await,
             Self::Watch(arguments) => watch::run(context, arguments).await,
             Self::Operation(command) => operation::run(context, command).await,

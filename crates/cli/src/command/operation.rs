@@ -1,10 +1,11 @@
-//! `ensemble operation …`: what was asked, how it went, and when.
+//! `ensemble operation …`: what was asked, how it went, and when; and how to end it before its time.
 
 use crate::client::parameter;
 use crate::command::app;
+use crate::command::scaling::Ending;
 use crate::context::{Context, Outcome};
 use crate::failure::Exit;
-use crate::operation_progress;
+use crate::operation_progress::{self, Waiting};
 use crate::output::{self, Listing, Row};
 use clap::Subcommand;
 use serde_json::Value;
@@ -32,12 +33,56 @@ pub(crate) enum Command {
         /// The RequestId of the accepted write
         id: String,
     },
+    /// End a running operation before its time
+    ///
+    /// What is ready is kept, unless --undo asks to go back to what was before. Instances that were told to stop cannot be
+    /// brought back. A delete cannot be canceled.
+    #[command(after_help = "Examples:
+  ensemble operation cancel AAE90880-4970-4D81-A534-A6C0F3631F74
+  ensemble operation cancel AAE90880-4970-4D81-A534-A6C0F3631F74 --undo")]
+    Cancel {
+        /// The RequestId of the accepted write
+        id: String,
+        /// Go back to what was before
+        #[arg(long)]
+        undo: bool,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::List { app, status, limit } => list(context, app, status, limit).await,
         Command::Show { id } => show(context, &id).await,
+        Command::Cancel { id, undo, waiting } => {
+            let ending = if undo { Ending::Undo } else { Ending::Keep };
+            cancel(context, &id, ending, &waiting).await
+        }
+    }
+}
+
+async fn cancel(context: &Context, id: &str, ending: Ending, waiting: &Waiting) -> Outcome {
+    let client = context.client()?;
+    context.confirm(&format!("cancel operation {id} ({})?", ending.as_str()))?;
+    let parameters = vec![
+        parameter("OperationId", id),
+        parameter("Mode", ending.as_str()),
+        parameter("ClientToken", uuid::Uuid::new_v4()),
+    ];
+    client.call("CancelOperation", &parameters).await?;
+    context.say(&format!("canceled {id}: {}", ending.as_str()));
+    // What was canceled ends as canceled, which is what was asked for.
+    match operation_progress::follow(context, &client, id, waiting).await {
+        Ok(exit) => Ok(exit),
+        Err(failure) => {
+            let operation = operation_progress::describe(&client, id).await?;
+            if operation["Status"] != "Canceled" {
+                return Err(failure);
+            }
+            context.say(operation["Outcome"].as_str().unwrap_or_default());
+            Ok(Exit::Done)
+        }
     }
 }
 

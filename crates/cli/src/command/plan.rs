@@ -96,6 +96,10 @@ fn print(plan: &Value, call: &Call, (found, typed): (&Found, &str), reasons: boo
         for placement in item["Placements"].as_array().into_iter().flatten() {
             nodes += 1;
             output::line(&placement_line(placement, sign));
+            for chosen in placement["Instances"].as_array().into_iter().flatten() {
+                let text = |key: &str| chosen[key].as_str().unwrap_or_default().to_owned();
+                output::line(&format!("      {}  {}", text("InstanceId"), text("Reason")));
+            }
         }
         if let Some(shortage) = item["Shortage"].as_object() {
             output::line(&format!(
@@ -104,6 +108,9 @@ fn print(plan: &Value, call: &Call, (found, typed): (&Found, &str), reasons: boo
             ));
             for alternative in shortage["Alternatives"].as_array().into_iter().flatten() {
                 output::line(&format!("      would fit: {}", alternative_text(alternative)));
+            }
+            for remedy in shortage["Remedies"].as_array().into_iter().flatten() {
+                output::line(&format!("      or: {}", remedy_text(remedy)));
             }
         }
         if reasons {
@@ -151,6 +158,25 @@ fn alternative_text(alternative: &Value) -> String {
             let isp = other["IspCode"].as_str().filter(|isp| !isp.is_empty()).map(|isp| format!("/{isp}"));
             format!("{place}{} ({} free)", isp.unwrap_or_default(), other["Room"])
         }
+    }
+}
+
+/// What would make it fit where it was asked for.
+fn remedy_text(remedy: &Value) -> String {
+    let names = |key: &str| {
+        let names = remedy[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let room = &remedy["Room"];
+    match remedy["Change"].as_str().unwrap_or_default() {
+        "DrainEnds" => format!("ensemble fleet resume {} ({room} more)", names("EnsRegionIds")),
+        "BackInReach" => format!("once {} can be reached ({room} more)", names("EnsRegionIds")),
+        "SmallerSpec" => {
+            format!("with spec {} ({room} fit)", remedy["InstanceType"].as_str().unwrap_or_default())
+        }
+        "Unprotect" => format!("unprotect or name {}", names("InstanceIds")),
+        "LowerMinReady" => format!("a lower minReady, which keeps {room}"),
+        other => other.to_owned(),
     }
 }
 

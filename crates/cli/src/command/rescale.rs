@@ -20,6 +20,8 @@ use serde_json::Value;
   ensemble rescale hello --add cn-shanghai-cmcc=4 --add cn-wuxi-telecom_unicom_cmcc-3/telecom=2
   ensemble rescale hello --del cn-wuxi-telecom_unicom_cmcc-3=1
   ensemble rescale hello --to 310100=6 --timeout 120
+  ensemble rescale hello --del-instance i-5s9boobrmh5000kv4jmi0oeai --del-instance i-7kq02mzx91ab000kv4jmi0oea
+  ensemble rescale hello --add 310100=20 --timeout 600 --on-timeout undo
   ensemble rescale hello --level RegionId --selector '[{\"regionCode\":\"cn-shanghai-cmcc\",\"count\":4}]'")]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -24,11 +24,17 @@ pub(crate) struct Scaling {
     /// Add or release until there are N
     #[arg(long, value_name = "PLACE=N", num_args = 1, conflicts_with_all = ["add", "del", "if_revision"])]
     to: Vec<Selection>,
+    /// Host the application on this instance, which no application manages (`ensemble instance create`)
+    #[arg(long, value_name = "ID", num_args = 1, conflicts_with_all = ["add", "del", "to", "level"])]
+    add_instance: Vec<String>,
+    /// Release exactly this instance, and lower the count with it
+    #[arg(long, value_name = "ID", num_args = 1, conflicts_with_all = ["add", "del", "to", "level", "add_instance"])]
+    del_instance: Vec<String>,
     /// How regionCode is read
     #[arg(long, value_enum)]
     level: Option<Level>,
     /// A ResourceSelector as the API takes it (JSON), instead of --add and --del
-    #[arg(long, value_name = "JSON", conflicts_with_all = ["add", "del", "to"])]
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["add", "del", "to", "add_instance", "del_instance"])]
     selector: Option<String>,
     /// What to do with --selector
     #[arg(long, value_enum, default_value = "add", requires = "selector", value_name = "TYPE")]
@@ -39,6 +45,9 @@ pub(crate) struct Scaling {
     /// Seconds until what is not ready is given back [default: 300]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
+    /// What becomes of it when the time is up: keep what is ready, or undo it all [default: keep]
+    #[arg(long, value_enum, value_name = "ENDING")]
+    on_timeout: Option<Ending>,
     /// Skip whole items that do not fit instead of refusing all
     #[arg(long)]
     partial: bool,
@@ -55,6 +64,22 @@ enum Level {
     RegionId,
     #[value(name = "InstanceId", alias = "instance")]
     InstanceId,
+}
+
+/// What becomes of an operation that is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ending {
+    Keep,
+    Undo,
+}
+
+impl Ending {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Undo => "undo",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -130,6 +155,9 @@ impl Scaling {
             let written = format!("--type {} --selector '{text}'", self.r#type.as_str().to_lowercase());
             return Ok(Resolved::Call(self.call(found, self.r#type, text.clone(), written, None)));
         }
+        if let Some(call) = self.by_name(found) {
+            return Ok(Resolved::Call(call));
+        }
         if !self.to.is_empty() {
             return self.difference(client, found).await;
         }
@@ -137,12 +165,33 @@ impl Scaling {
             (false, true) => (Direction::Add, &self.add),
             (true, false) => (Direction::Del, &self.del),
             _ => {
-                return Err(Failure::usage("nothing to do: no --add, --del, --to or --selector")
-                    .hint(format!("ensemble rescale {} --add cn-shanghai-cmcc=1", self.app)));
+                return Err(Failure::usage(
+                    "nothing to do: no --add, --del, --to, --add-instance, --del-instance or --selector",
+                )
+                .hint(format!("ensemble rescale {} --add cn-shanghai-cmcc=1", self.app)));
             }
         };
         let selector = selection::selector(selections).to_string();
         Ok(Resolved::Call(self.call(found, direction, selector, written(direction, selections), None)))
+    }
+
+    /// One item for all instances that are named.
+    fn by_name(&self, found: &Found) -> Option<Call> {
+        let (direction, named, flag) = match (self.add_instance.is_empty(), self.del_instance.is_empty()) {
+            (true, true) => return None,
+            (false, _) => (Direction::Add, &self.add_instance, "--add-instance"),
+            (true, false) => (Direction::Del, &self.del_instance, "--del-instance"),
+        };
+        let selector = json!([{ "instanceIds": named }]).to_string();
+        let flags: Vec<String> = named.iter().map(|id| format!("{flag} {id}")).collect();
+        let mut call = self.call(found, direction, selector, flags.join(" "), None);
+        call.level = Level::InstanceId.as_str();
+        for (name, value) in &mut call.parameters {
+            if name == "RescaleLevel" {
+                call.level.clone_into(value);
+            }
+        }
+        Some(call)
     }
 
     fn call(
@@ -166,6 +215,9 @@ impl Scaling {
         if let Some(timeout) = self.timeout {
             parameters.push(parameter("Timeout", timeout));
         }
+        if let Some(ending) = self.on_timeout {
+            parameters.push(parameter("OnTimeout", ending.as_str()));
+        }
         if self.partial {
             parameters.push(parameter("AllowPartial", "true"));
         }
@@ -188,6 +240,9 @@ impl Scaling {
         }
         if let Some(timeout) = self.timeout {
             written.push_str(&format!(" --timeout {timeout}"));
+        }
+        if let Some(ending) = self.on_timeout {
+            written.push_str(&format!(" --on-timeout {}", ending.as_str()));
         }
         if self.partial {
             written.push_str(" --partial");

@@ -1,11 +1,13 @@
 # One line per target; each does its own set-up. `make` alone lists them.
-.PHONY: help demo test chaos bench build image docs lint fmt tidy client-test clean-demo deb test-debian fuzz mutants
+.PHONY: help demo story test chaos bench build image docs lint fmt tidy client-test clean-demo deb test-debian fuzz mutants
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 demo: ## scale an application over edge nodes with an official client, real containers (DEMO_ONCE=1: then tear down)
 	@scripts/demo
+story: ## a bad night at the edge on real containers: a site is lost, held, back, drained, rebalanced
+	@examples/bad-night
 test: ## everything: format, lints, all tests, the official SDKs against a live server
 	@scripts/test
 chaos: ## the real server and containers under kill -9, full disks and a lying registry (SECONDS=300 KILLS= SEED=)

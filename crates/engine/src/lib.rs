@@ -13,6 +13,7 @@ use ensemble_model::time::WallTime;
 use ensemble_model::wanted::Wanted;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 
 /// One way of running containers. Level-triggered: told what should be, it makes it so and reports what it sees
 /// on the channel it was made with. Converging twice changes nothing.
@@ -34,6 +35,29 @@ pub trait Engine: Send + Sync {
 
     /// Stops converging and reporting; containers stay.
     fn shut_down(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// One that is shared with others.
+impl<E: Engine> Engine for Arc<E> {
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+
+    fn pulls(&self) -> BTreeMap<Digest, PullProgress> {
+        (**self).pulls()
+    }
+
+    fn converge(&self, wanted: Wanted) -> impl Future<Output = Result<(), Error>> + Send {
+        (**self).converge(wanted)
+    }
+
+    fn logs(&self, query: LogQuery) -> impl Future<Output = Result<Vec<LogLine>, Error>> + Send {
+        (**self).logs(query)
+    }
+
+    fn shut_down(&self) -> impl Future<Output = ()> + Send {
+        (**self).shut_down()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

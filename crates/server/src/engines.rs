@@ -2,6 +2,7 @@
 //! wishes to it, so that an engine that cannot be reached holds up nobody.
 //! Must not decide what is wanted, nor know one engine from another outside of `start`.
 
+use crate::faults::{self, Driver};
 use crate::mailbox::Mailbox;
 use ensemble_engine::any::AnyEngine;
 use ensemble_engine::embedded::image::{
@@ -10,6 +11,7 @@ use ensemble_engine::embedded::image::{
 };
 use ensemble_engine::embedded::preflight::{self, Finding, PreflightInput, Severity};
 use ensemble_engine::embedded::{self, EmbeddedConfig, EmbeddedEngine};
+use ensemble_engine::faults::{FaultSwitch, Faulty};
 use ensemble_engine::simulated::{Simulated, SimulatedOptions};
 use ensemble_engine::{Engine, Error, LogLine, LogQuery};
 use ensemble_model::fleet::EngineKind;
@@ -66,11 +68,15 @@ pub(crate) struct Configuration<'a> {
     pub(crate) control_port: u16,
     pub(crate) registries: RegistrySettings,
     pub(crate) epoch: Epoch,
+    /// Where faults stand that are put around every engine.
+    pub(crate) faults: Option<&'a Path>,
 }
 
 /// All engines of the fleet.
 pub(crate) struct Engines {
     by_name: BTreeMap<EngineName, Arc<AnyEngine>>,
+    /// What is between the control loop and each of them.
+    drivers: BTreeMap<EngineName, Driver>,
 }
 
 /// An image of one engine's store.
@@ -114,15 +120,20 @@ impl Engines {
         configuration: &Configuration<'_>,
     ) -> Result<Started, StartError> {
         let (report, observations) = mpsc::channel(OBSERVATIONS_AT_MOST);
-        let (mut by_name, mut mailboxes, mut couriers) = (BTreeMap::new(), BTreeMap::new(), JoinSet::new());
+        let (mut by_name, mut drivers) = (BTreeMap::new(), BTreeMap::new());
+        let (mut mailboxes, mut couriers, mut switches) = (BTreeMap::new(), JoinSet::new(), Vec::new());
         for (name, kind) in kinds {
-            let engine = Arc::new(configuration.start(name, *kind, report.clone()).await?);
+            let (engine, driver) = configuration.drive(name, *kind, report.clone(), &mut switches).await?;
             let mailbox = Arc::new(Mailbox::default());
-            couriers.spawn(deliver(name.clone(), Arc::clone(&engine), Arc::clone(&mailbox)));
+            couriers.spawn(deliver(name.clone(), driver.clone(), Arc::clone(&mailbox)));
             by_name.insert(name.clone(), engine);
+            drivers.insert(name.clone(), driver);
             mailboxes.insert(name.clone(), mailbox);
         }
-        let (engines, wishes) = (Self { by_name }, Wishes { mailboxes });
+        if let Some(path) = configuration.faults {
+            couriers.spawn(faults::follow(path.to_owned(), switches));
+        }
+        let (engines, wishes) = (Self { by_name, drivers }, Wishes { mailboxes });
         Ok(Started { engines, wishes, observations, couriers })
     }
 
@@ -131,8 +142,8 @@ impl Engines {
     /// # Errors
     /// [`Error::Unreachable`] for an engine that the fleet no longer has, and what the engine says.
     pub(crate) async fn logs(&self, name: &EngineName, query: LogQuery) -> Result<Vec<LogLine>, Error> {
-        match self.by_name.get(name) {
-            Some(engine) => engine.logs(query).await,
+        match self.drivers.get(name) {
+            Some(driver) => driver.logs(query).await,
             None => Err(Error::Unreachable { reason: format!("the fleet has no engine `{name}`") }),
         }
     }
@@ -263,8 +274,8 @@ impl Engines {
 
     /// Stops converging and reporting; containers stay.
     pub(crate) async fn shut_down(&self) {
-        for engine in self.by_name.values() {
-            engine.shut_down().await;
+        for driver in self.drivers.values() {
+            driver.shut_down().await;
         }
     }
 }
@@ -292,6 +303,25 @@ impl Wishes {
 }
 
 impl Configuration<'_> {
+    /// Starts an engine, with faults around it where that is asked for.
+    async fn drive(
+        &self,
+        name: &EngineName,
+        kind: EngineKind,
+        report: mpsc::Sender<Observation>,
+        switches: &mut Vec<FaultSwitch>,
+    ) -> Result<(Arc<AnyEngine>, Driver), StartError> {
+        if self.faults.is_none() {
+            let engine = Arc::new(self.start(name, kind, report).await?);
+            return Ok((Arc::clone(&engine), Driver::Plain(engine)));
+        }
+        let (engine_report, reports) = mpsc::channel(OBSERVATIONS_AT_MOST);
+        let engine = Arc::new(self.start(name, kind, engine_report).await?);
+        let faulty = Faulty::start(name.clone(), Arc::clone(&engine), reports, report);
+        switches.push(faulty.switch());
+        Ok((engine, Driver::Faulty(Arc::new(faulty))))
+    }
+
     async fn start(
         &self,
         name: &EngineName,
@@ -350,7 +380,7 @@ async fn examine(config: &EmbeddedConfig) -> Result<(), StartError> {
 }
 
 /// Takes wishes to one engine for as long as the server runs.
-async fn deliver(name: EngineName, engine: Arc<AnyEngine>, mailbox: Arc<Mailbox>) {
+async fn deliver(name: EngineName, engine: Driver, mailbox: Arc<Mailbox>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let wanted = mailbox.take().await;

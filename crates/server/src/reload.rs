@@ -139,6 +139,7 @@ fn prepare(sources: &Sources, running: &Settings) -> Result<Prepared, Refused> {
         listen: running.listen,
         engine: running.engine,
         pod_network: running.pod_network,
+        faults: running.faults.clone(),
         ..settings
     };
     let turns_tls = running.tls.is_some() != settings.tls.is_some();

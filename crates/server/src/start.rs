@@ -257,6 +257,7 @@ async fn start_engines(
         registries: options.settings.registry_settings(),
         control_port,
         epoch,
+        faults: options.settings.faults.as_deref(),
     };
     Ok(Engines::start(&fleet.engines, &configuration).await?)
 }

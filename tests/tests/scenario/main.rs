@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "the words that scenarios share are tests as well")]
 
 mod backup;
+mod bad_night;
+mod by_name;
 mod daemon;
 mod doctor;
 mod failing;

@@ -65,6 +65,9 @@ pub(crate) struct SourceArguments {
     /// The address range of pods [env: ENSEMBLE_POD_NETWORK] [default: 10.80.0.0/16]
     #[arg(long, value_name = "CIDR")]
     pod_network: Option<String>,
+    /// For exercises: a file that lists edge nodes to cut off, read as it changes [env: ENSEMBLE_FAULTS]
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     /// What is logged: `info`, `debug`, `info,ensemble_engine=debug` [env: ENSEMBLE_LOG] [default: info]
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
@@ -96,6 +99,7 @@ impl SourceArguments {
             ("fleet", self.fleet.clone()),
             ("engine", engine),
             ("pod_network", self.pod_network.clone()),
+            ("faults", self.faults.as_ref().map(|path| path.to_string_lossy().into_owned())),
             ("log.level", self.log.clone()),
         ];
         let flags = flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();

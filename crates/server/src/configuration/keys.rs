@@ -124,6 +124,17 @@ pub const KEYS: &[Key] = &[
         set: settings::pod_network,
     },
     Key {
+        name: "faults",
+        form: Form::Path,
+        default: "none",
+        environment: Some("ENSEMBLE_FAULTS"),
+        flag: Some("--faults"),
+        takes_effect: TakesEffect::AtStart,
+        meaning: "For exercises: a TOML file, `unreachable = [\"cn-shanghai-cmcc\"]`, whose edge nodes are cut off from the \
+                  server while their containers run on. It is read again whenever it changes.",
+        set: settings::faults,
+    },
+    Key {
         name: "log.level",
         form: Form::Text,
         default: "info",

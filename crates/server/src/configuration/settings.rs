@@ -21,6 +21,8 @@ pub struct Settings {
     pub engine: EngineChoice,
     /// The address range of pods.
     pub pod_network: Ipv4Net,
+    /// For exercises: the file that names edge nodes which are cut off.
+    pub faults: Option<PathBuf>,
     pub log: LogSettings,
     pub images: ImageSettings,
     /// By `host` or `host:port`.
@@ -105,6 +107,7 @@ impl Settings {
             fleet: FleetChoice::Builtin,
             engine: EngineChoice::Embedded,
             pod_network: Ipv4Net::new_assert(Ipv4Addr::new(10, 80, 0, 0), 16),
+            faults: None,
             log: LogSettings { level: "info".into(), format: LogFormat::Auto },
             images: ImageSettings { cache_bytes: 10 << 30, plain_http: Vec::new() },
             registries: BTreeMap::new(),
@@ -165,6 +168,11 @@ pub(super) fn pod_network(settings: &mut Settings, given: &Given) -> Result<(), 
     settings.pod_network = text.parse().map_err(|_| {
         Fault::new(format!("{} is no address range", quoted(text))).hint("such as 10.80.0.0/16")
     })?;
+    Ok(())
+}
+
+pub(super) fn faults(settings: &mut Settings, given: &Given) -> Result<(), Fault> {
+    settings.faults = Some(PathBuf::from(given.text()));
     Ok(())
 }
 

@@ -10,10 +10,8 @@ use ensemble_tests::site::Site;
 use serde_json::{Value, json};
 
 async fn ids(client: &Client, app_id: &str) -> Vec<String> {
-    let answer =
-        client.ask("DescribeApplication", &[("AppId", app_id), ("Level", "RegionId")]).await.unwrap();
-    let application: Value = serde_json::from_str(answer["Application"].as_str().unwrap()).unwrap();
-    let found = instances(&application);
+    let answer = client.ask("DescribeDeviceService", &[("AppId", app_id)]).await.unwrap();
+    let found = instances(&answer);
     found.iter().map(|instance| instance["InstanceId"].as_str().unwrap().to_owned()).collect()
 }
 

@@ -12,6 +12,7 @@ mod http;
 mod load;
 mod machine;
 mod memory;
+mod replay;
 mod report;
 mod server;
 mod signing;
@@ -76,10 +77,12 @@ enum Part {
     Start,
     Decide,
     Etcd,
+    Replay,
 }
 
 impl Part {
-    const ALL: [Self; 6] = [Self::Containers, Self::Api, Self::Memory, Self::Start, Self::Decide, Self::Etcd];
+    const ALL: [Self; 7] =
+        [Self::Containers, Self::Api, Self::Memory, Self::Start, Self::Decide, Self::Etcd, Self::Replay];
 
     fn name(self) -> &'static str {
         match self {
@@ -89,6 +92,7 @@ impl Part {
             Self::Start => "start",
             Self::Decide => "decide",
             Self::Etcd => "etcd",
+            Self::Replay => "replay",
         }
     }
 }
@@ -170,6 +174,10 @@ fn measure(part: Part, thoroughness: Thoroughness, site: &Site, programs: &Progr
         Part::Etcd => {
             let (runs, measured_s) = if is_full { (3, 5) } else { (1, 2) };
             etcd::run(site, programs, etcd::Effort { runs, measured: Duration::from_secs(measured_s) })
+        }
+        Part::Replay => {
+            let (events, runs) = if is_full { (1_000_000, 3) } else { (50_000, 2) };
+            replay::run(site, programs, replay::Effort { events, runs })
         }
     }
 }

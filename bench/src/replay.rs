@@ -4,7 +4,7 @@
 use crate::client::Client;
 use crate::report::{Bound, Section, Table, number};
 use crate::server::{DISTRICTS, Engine, Fleet, Programs, Server};
-use crate::site::Site;
+use crate::site::{Group, Site};
 use crate::statistics::median;
 use anyhow::{Result, ensure};
 
@@ -29,11 +29,13 @@ pub(crate) fn run(site: &Site, programs: &Programs, effort: Effort) -> Result<Se
     let (events, entries) = write_events(&server, effort.events)?;
     // Killed.
     drop(server);
-    let mut times = Vec::new();
+    let (mut times, mut cpu) = (Vec::new(), Vec::new());
     let mut resident_mib = 0.0;
     for _ in 0..effort.runs {
+        let before = Group::make(NAME)?.cpu()?;
         let server = Server::start(site, programs, NAME, fleet)?;
         times.push(server.ready_after.as_secs_f64());
+        cpu.push(server.cpu()?.saturating_sub(before).as_secs_f64());
         resident_mib = server.resident_kib()? as f64 / 1024.0;
         drop(server);
     }
@@ -41,8 +43,8 @@ pub(crate) fn run(site: &Site, programs: &Programs, effort: Effort) -> Result<Se
 
     let mut section = Section::default();
     let title = format!("A log of {} events in {} entries", number(events), number(entries));
-    let mut table = Table::new(title, &["ready after, s", "events/s", "resident, MiB"]);
-    table.row([ready_after, events / ready_after, resident_mib].map(number));
+    let mut table = Table::new(title, &["ready after, s", "its CPU, s", "events/s", "resident, MiB"]);
+    table.row([ready_after, median(&cpu), events / ready_after, resident_mib].map(number));
     section.tables.push(table);
     // A log of a few events more or less is not to decide: the time is that of just so many.
     let scaled = ready_after * effort.events as f64 / events;

@@ -4,6 +4,7 @@ use super::{Excluded, PlaceRequest, ReleaseRequest};
 use crate::application::{
     Application, ApplicationMeta, Phase, ResourceAttribute, StatusDescription, Strategy,
 };
+use crate::event::Event;
 use crate::fleet::builtin::builtin;
 use crate::fleet::{EngineKind, Fleet};
 use crate::id::{
@@ -13,7 +14,7 @@ use crate::instance::{Allocation, Instance, Origin, Pod, PodStatus, Scope};
 use crate::selector::{Level, SelectorItem};
 use crate::spec::Resources;
 use crate::state::State;
-use crate::time::WallTime;
+use crate::time::{Now, WallTime};
 use std::sync::Arc;
 
 pub(crate) const TINY: Resources = Resources { vcpu: 2, memory_mib: 4096 };
@@ -23,7 +24,9 @@ pub(crate) fn builtin_state() -> State {
 }
 
 pub(crate) fn with_fleet(fleet: Fleet) -> State {
-    State { fleet: Arc::new(fleet), ..State::default() }
+    let mut state = State::default();
+    state.apply_event(Now::default(), &Event::FleetInstalled { fleet: Arc::new(fleet) });
+    state
 }
 
 pub(crate) fn account() -> AccountId {

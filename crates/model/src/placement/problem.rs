@@ -5,8 +5,9 @@ use super::{Chains, PlaceRequest, ScopedItem};
 use crate::fleet::{EdgeNode, Fleet};
 use crate::id::{AppId, EdgeNodeId, Isp};
 use crate::plan::{Placement, PlannedItem, Shortage};
+use crate::spec::Resources;
 use crate::state::State;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 /// A problem and the places in the fleet's order that its sites stand for.
 pub(super) struct Posed {
@@ -23,10 +24,14 @@ pub(super) fn pose(
 ) -> Posed {
     let fleet = state.fleet();
     let reached: Vec<Vec<usize>> = items.iter().map(|item| eligible(fleet, chains, request, item)).collect();
-    let places: Vec<usize> = reached.iter().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let mut places: Vec<usize> = reached.concat();
+    places.sort_unstable();
+    places.dedup();
     let counts = Counts::of(state, request.app);
-    let sites = places.iter().map(|place| site(state, &fleet.nodes[*place], &counts)).collect();
-    let site_of = |place: &usize| places.binary_search(place).expect("every reached place became a site");
+    let used = Used::of(state, places.len());
+    let sites = places.iter().map(|place| site(state, *place, &used, &counts)).collect();
+    let mut site_of = vec![0; fleet.nodes.len()];
+    places.iter().enumerate().for_each(|(site, place)| site_of[*place] = site);
     let demands = items
         .iter()
         .zip(&reached)
@@ -37,7 +42,7 @@ pub(super) fn pose(
             eligible: reached
                 .iter()
                 .map(|place| Eligible {
-                    site: site_of(place),
+                    site: site_of[*place],
                     carrier: carrier_choice(&fleet.nodes[*place], item.isp.as_ref()),
                 })
                 .collect(),
@@ -64,12 +69,44 @@ fn carrier_choice(node: &EdgeNode, isp: Option<&Isp>) -> CarrierChoice {
     }
 }
 
-fn site(state: &State, node: &EdgeNode, counts: &Counts<'_>) -> Site {
+fn site(state: &State, place: usize, used: &Used<'_>, counts: &Counts<'_>) -> Site {
+    let node = &state.fleet().nodes[place];
     Site {
         capacity: node.capacity,
-        free: node.capacity.minus(state.used(&node.id)),
+        free: node.capacity.minus(used.on(place, node)),
         of_application: counts.on(&node.id),
         by_carrier: node.isps.iter().map(|isp| counts.on_carrier(&node.id, isp)).collect(),
+    }
+}
+
+/// What is taken of each node: looked up one by one where few are asked about, else all read in one go, since both the
+/// nodes' places and what is taken stand in the order of ids.
+enum Used<'a> {
+    OneByOne(&'a State),
+    ByPlace(Vec<Resources>),
+}
+
+impl<'a> Used<'a> {
+    fn of(state: &'a State, asked: usize) -> Self {
+        if asked < state.fleet().nodes.len() / 16 {
+            return Self::OneByOne(state);
+        }
+        let mut by_place = vec![Resources::default(); state.fleet().nodes.len()];
+        let mut places = state.places.iter().peekable();
+        for (node, used) in &state.used {
+            while places.next_if(|(id, _)| *id < node).is_some() {}
+            if let Some((_, place)) = places.next_if(|(id, _)| *id == node) {
+                by_place[*place] = *used;
+            }
+        }
+        Self::ByPlace(by_place)
+    }
+
+    fn on(&self, place: usize, node: &EdgeNode) -> Resources {
+        match self {
+            Self::OneByOne(state) => state.used(&node.id),
+            Self::ByPlace(used) => used.get(place).copied().unwrap_or_default(),
+        }
     }
 }
 

@@ -83,9 +83,17 @@ pub struct WantedInstance {
     pub id: InstanceId,
     /// Eight lower-case letters, part of every device name.
     pub deployment: String,
-    /// What its containers are told it is called, where that is not its id.
+    /// The instance of the account that it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<InstanceId>,
+    pub host: Option<WantedHost>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedHost {
+    /// What its containers are told it is called.
+    pub id: InstanceId,
+    /// What it has, which may be more than an instance of the application takes.
+    pub limits: Resources,
 }
 
 impl Wanted {

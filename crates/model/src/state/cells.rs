@@ -6,7 +6,7 @@ use crate::id::{AppId, EdgeNodeId, EngineName, Isp, VersionName};
 use crate::instance::Instance;
 use crate::spec::{self, Resources};
 use crate::wanted::{
-    CellKey, CellTemplate, Coverage, Epoch, Wanted, WantedCell, WantedInstance, WantedWorkload,
+    CellKey, CellTemplate, Coverage, Epoch, Wanted, WantedCell, WantedHost, WantedInstance, WantedWorkload,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -101,6 +101,6 @@ fn wanted_instance(instance: &Instance) -> WantedInstance {
     WantedInstance {
         id: instance.id.clone(),
         deployment: instance.deployment.clone(),
-        host: instance.host.clone(),
+        host: instance.host.clone().map(|id| WantedHost { id, limits: instance.resources }),
     }
 }

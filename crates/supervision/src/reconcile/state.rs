@@ -5,7 +5,7 @@ use crate::layout::{self, ContainerKey};
 use crate::pod::PodKey;
 use crate::record::{Attempt, Exit, InstanceRecord, Prospect, Running};
 use ensemble_model::id::{AppId, Digest, InstanceId, VersionName};
-use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Taken, Wanted, WantedCell};
+use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Taken, Wanted, WantedCell, WantedHost};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -73,8 +73,8 @@ impl Wishes {
             let target = Target {
                 cell: cell.key.clone(),
                 deployment: instance.deployment,
-                host: instance.host,
-                template: Arc::clone(&cell.template),
+                template: template_on(instance.host.as_ref(), &cell.template),
+                host: instance.host.map(|host| host.id),
             };
             named.insert(instance.id.clone());
             // Wanted wins: an instance never disappears because two lists disagree.
@@ -105,6 +105,14 @@ impl Wishes {
 
     pub fn releasing(&self) -> impl Iterator<Item = &InstanceId> {
         self.release.keys()
+    }
+}
+
+/// A host has limits of its own.
+fn template_on(host: Option<&WantedHost>, template: &Arc<CellTemplate>) -> Arc<CellTemplate> {
+    match host.filter(|host| host.limits != template.limits) {
+        Some(host) => Arc::new(CellTemplate { limits: host.limits, ..(**template).clone() }),
+        None => Arc::clone(template),
     }
 }
 
@@ -374,4 +382,24 @@ pub fn image_of<'a>(template: &'a CellTemplate, key: &ContainerKey) -> Option<&'
 pub fn images(template: &CellTemplate) -> impl Iterator<Item = &str> {
     let containers = template.workloads.iter().flat_map(|workload| &workload.containers);
     containers.map(|container| container.image.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ensemble_model::spec::Resources;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn what_is_hosted_has_the_limits_of_its_host() {
+        let limits = Resources { vcpu: 1, memory_mib: 512 };
+        let more = Resources { vcpu: 4, memory_mib: 8_192 };
+        let (workloads, pins) = (Vec::new(), BTreeMap::new());
+        let template = Arc::new(CellTemplate { app_name: "shop".into(), limits, workloads, pins });
+        let host = |limits| WantedHost { id: InstanceId::new("i-own"), limits };
+
+        assert_eq!(template_on(Some(&host(more)), &template).limits, more);
+        assert!(Arc::ptr_eq(&template_on(Some(&host(limits)), &template), &template));
+        assert!(Arc::ptr_eq(&template_on(None, &template), &template));
+    }
 }

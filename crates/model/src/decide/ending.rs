@@ -46,6 +46,14 @@ pub(super) fn settle(draft: &mut Draft, operation: &OperationId) {
     }
 }
 
+/// The same of whatever is under way on `app`: what a move waits for need not be among its own instances.
+pub(super) fn settle_running(draft: &mut Draft, app: &AppId) {
+    let running = draft.state.applications.get(app).and_then(|application| application.operation.clone());
+    if let Some(running) = running {
+        settle(draft, &running);
+    }
+}
+
 fn success(operation: &Operation) -> String {
     let (done, wanted) = (operation.done(), operation.wanted() as u32);
     let of_wanted = format!("{done} of {}", instances(wanted));

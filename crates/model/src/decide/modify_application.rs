@@ -1,7 +1,7 @@
 //! ModifyApplicationAttribute: changes what the application keeps to from now on; done in the accepting append.
 
 use super::draft::Draft;
-use super::{accept_and_end, check_revision, owned};
+use super::{accept_and_end, check_revision, ending, owned};
 use crate::command::{Accepted, Command, ModifyApplication};
 use crate::event::Event;
 use crate::operation::Subject;
@@ -16,7 +16,10 @@ pub(super) fn on(
     check_revision(application, modify.if_revision)?;
     let (app, min_ready) = (application.id.clone(), modify.min_ready);
     let outcome = format!("minReady is {min_ready}, was {}", application.resources.min_ready);
-    Ok(accept_and_end(draft, command, Subject::Application(app.clone()), &outcome, |draft| {
-        draft.emit(Event::ApplicationModified { app, min_ready });
-    }))
+    let subject = Subject::Application(app.clone());
+    let accepted = accept_and_end(draft, command, subject, &outcome, |draft| {
+        draft.emit(Event::ApplicationModified { app: app.clone(), min_ready });
+    });
+    ending::settle_running(draft, &app);
+    Ok(accepted)
 }

@@ -6,7 +6,7 @@ use super::draw::Draw;
 use crate::event::{Event, PlannedPlacement, ReleaseCause, ReleasedInstance};
 use crate::id::{AppId, EdgeNodeId, InstanceId, Isp, OperationId, VersionName};
 use crate::instance::{Instance, Origin};
-use crate::operation::{Operation, OperationKind, TargetState};
+use crate::operation::{Operation, OperationKind, Target, TargetState};
 use crate::placement::Floor;
 use crate::plan::PlannedMove;
 use crate::spec;
@@ -18,8 +18,9 @@ pub(super) const MOVE_S: u32 = 900;
 /// Moves of one operation; the rest follows in the next one.
 pub(crate) const MOVES_AT_MOST: usize = 100;
 
-/// Releases every instance whose successor is ready by now.
+/// Releases every instance whose successor is ready by now; what was protected meanwhile stays, and its successor goes.
 pub(super) fn advance(draft: &mut Draft, operation: &OperationId) {
+    give_way_to_protected(draft, operation);
     let moving = |found: &&Arc<Operation>| found.kind == OperationKind::Move && found.is_running();
     let Some(found) = draft.state.operations.get(operation).filter(moving).cloned() else { return };
     let Some(app) = found.subject.app().cloned() else { return };
@@ -42,6 +43,15 @@ pub(super) fn advance(draft: &mut Draft, operation: &OperationId) {
     }
 }
 
+/// Gives up the successors of what is held and protected by now.
+fn give_way_to_protected(draft: &mut Draft, operation: &OperationId) {
+    let moving = |found: &&Arc<Operation>| found.kind == OperationKind::Move && found.is_running();
+    let Some(found) = draft.state.operations.get(operation).filter(moving) else { return };
+    let is_protected = |old: &Instance| old.protected;
+    let instances = successors(draft, found, is_protected, |_| true);
+    give_up(draft, operation, instances, "what it was to replace is protected now");
+}
+
 /// Gives up successors that cannot be reached, once nothing else is waited for: what they were to replace stays, and would
 /// be there twice when they are back.
 pub(super) fn give_up_stranded(draft: &mut Draft, operation: &OperationId) {
@@ -58,25 +68,38 @@ pub(super) fn give_up_stranded(draft: &mut Draft, operation: &OperationId) {
 /// Gives up all of them, whatever else is waited for.
 pub(super) fn release_stranded(draft: &mut Draft, operation: &OperationId) {
     let Some(found) = draft.state.operations.get(operation) else { return };
-    let Some(app) = found.subject.app().cloned() else { return };
     let instances = stranded(draft, found);
-    if !instances.is_empty() {
-        let reason = "its edge node cannot be reached, so what it was to replace stays".to_owned();
-        let (operation, cause) = (operation.clone(), ReleaseCause::Hopeless { reason });
-        draft.emit(Event::InstancesReleasing { operation, app, cause, instances });
-    }
+    give_up(draft, operation, instances, "its edge node cannot be reached, so what it was to replace stays");
 }
 
 /// Successors out of reach of instances that are still held.
 fn stranded(draft: &Draft, operation: &Operation) -> Vec<ReleasedInstance> {
-    let held = |id: &InstanceId| draft.state.instances.get(id).is_some_and(|found| found.is_held());
-    let olds = operation.targets.iter().filter(|target| held(&target.instance));
+    successors(draft, operation, |_| true, |new| new.state == TargetState::OutOfReach)
+}
+
+/// Those that are held of instances that are still held, where both are such.
+fn successors(
+    draft: &Draft,
+    operation: &Operation,
+    is_old: impl Fn(&Instance) -> bool,
+    is_new: impl Fn(&Target) -> bool,
+) -> Vec<ReleasedInstance> {
+    let held = |id: &InstanceId| draft.state.instances.get(id).filter(|found| found.is_held());
+    let olds =
+        operation.targets.iter().filter(|target| held(&target.instance).is_some_and(|old| is_old(old)));
     let news = olds.filter_map(|old| {
         let new = old.replaced_by.as_ref()?;
         operation.targets.iter().find(|target| target.instance == *new)
     });
-    let lost = news.filter(|new| new.state == TargetState::OutOfReach && held(&new.instance));
-    lost.map(|new| ReleasedInstance { id: new.instance.clone(), item: new.item }).collect()
+    let found = news.filter(|new| is_new(new) && held(&new.instance).is_some());
+    found.map(|new| ReleasedInstance { id: new.instance.clone(), item: new.item }).collect()
+}
+
+fn give_up(draft: &mut Draft, operation: &OperationId, instances: Vec<ReleasedInstance>, reason: &str) {
+    let found = draft.state.operations.get(operation).filter(|_| !instances.is_empty());
+    let Some(app) = found.and_then(|found| found.subject.app().cloned()) else { return };
+    let (operation, cause) = (operation.clone(), ReleaseCause::Hopeless { reason: reason.to_owned() });
+    draft.emit(Event::InstancesReleasing { operation, app, cause, instances });
 }
 
 /// Makes the successors of `moves`, which belong to an operation that has just been accepted.

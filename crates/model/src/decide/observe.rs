@@ -39,6 +39,9 @@ pub(crate) fn on(draft: &mut Draft, news: News) {
     for InstanceObservation { instance, presence } in &instances {
         let Some(found) = draft.state.instances.get(instance).cloned() else { continue };
         touched.operations.extend(draft.state.waiting_for(instance).map(|operation| operation.id.clone()));
+        // A move waits for the floor, which is about instances beside its own.
+        let of_app = draft.state.applications.get(&found.app).and_then(|app| app.operation.clone());
+        touched.operations.extend(of_app);
         match presence {
             Presence::Gone => not_there(draft, &found, &mut touched),
             Presence::Here { pods, ready, hopeless } => {

@@ -40,9 +40,12 @@ pub(super) fn on(
         1 => by_app.keys().next().cloned().map_or(Subject::Account, Subject::Application),
         _ => Subject::Account,
     };
-    Ok(accept_and_end(draft, command, subject, &outcome, |draft| {
+    let apps: Vec<AppId> = by_app.keys().cloned().collect();
+    let accepted = accept_and_end(draft, command, subject, &outcome, |draft| {
         for (app, instances) in by_app {
             draft.emit(Event::InstancesProtected { app, instances, protection: protect.protection });
         }
-    }))
+    });
+    apps.iter().for_each(|app| ending::settle_running(draft, app));
+    Ok(accepted)
 }

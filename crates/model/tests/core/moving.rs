@@ -8,7 +8,7 @@ use ensemble_model::command::{
 };
 use ensemble_model::decide;
 use ensemble_model::id::{EdgeNodeId, InstanceId};
-use ensemble_model::operation::{OnTimeout, OperationKind, OperationStatus};
+use ensemble_model::operation::{OnTimeout, Operation, OperationKind, OperationStatus};
 use ensemble_model::refusal::Refusal;
 
 const OTHER: &str = "cn-shanghai-cmcc-4";
@@ -234,4 +234,59 @@ fn a_silent_engine_after_a_start_ends_a_move_as_a_cut_does() {
 
     assert_eq!(house.last_operation().status, OperationStatus::Failed);
     assert_eq!((house.held_on(SHANGHAI), house.releasing().len()), (old, 1));
+}
+
+#[test]
+fn what_is_protected_while_it_moves_stays() {
+    let mut house = house_with(2);
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
+    let (old, new) = (house.held_on(SHANGHAI), unready(&house));
+
+    let protect = ProtectInstances { instances: old.clone(), protection: Protection::On };
+    house.change(Change::Protect(protect)).expect("it is held");
+
+    assert_eq!((house.held_on(SHANGHAI), house.releasing()), (old, new));
+    assert_eq!(moved(&house).status, OperationStatus::Failed, "there is nothing left to wait for");
+}
+
+/// The newest move.
+fn moved(house: &House) -> Operation {
+    let permit = permit();
+    let operations = house.state().account(&permit).operations(None);
+    let moved = operations.into_iter().find(|found| found.kind == OperationKind::Move);
+    Operation::clone(moved.expect("something moved"))
+}
+
+/// Of two on the node only one is to move, it alone is ready, and one has to be; the one in its place is ready.
+fn house_that_waits_for_the_floor() -> (House, InstanceId, InstanceId) {
+    let mut house = house_with(4);
+    let here = house.held_on(SHANGHAI);
+    let protect = ProtectInstances { instances: here[1..].to_vec(), protection: Protection::On };
+    house.change(Change::Protect(protect)).expect("it is held");
+    let keep = ModifyApplication { app: app(), min_ready: 1, if_revision: None };
+    house.change(Change::Modify(keep)).expect("nothing is in the way");
+    house.report(&here[1..], starting);
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
+    house.ready(&house.held_on(OTHER));
+    assert!(house.releasing().is_empty(), "one has to stay ready here");
+    (house, here[0].clone(), here[1].clone())
+}
+
+#[test]
+fn a_move_goes_on_when_an_instance_beside_it_becomes_ready() {
+    let (mut house, moves, stays) = house_that_waits_for_the_floor();
+
+    house.ready(&[stays]);
+
+    assert_eq!(house.releasing(), [moves]);
+}
+
+#[test]
+fn a_move_goes_on_when_the_floor_is_lowered() {
+    let (mut house, moves, _) = house_that_waits_for_the_floor();
+
+    let keep = ModifyApplication { app: app(), min_ready: 0, if_revision: None };
+    house.change(Change::Modify(keep)).expect("nothing is in the way");
+
+    assert_eq!(house.releasing(), [moves]);
 }

@@ -61,6 +61,11 @@ impl Draft {
                     self.dirty.extend(cell);
                 }
             }
+            // Now they can be told what was released meanwhile.
+            Event::NodesReachable { nodes } => {
+                let back = nodes.iter().flat_map(|node| self.state.instances_on(node));
+                self.dirty.extend(back.filter(|found| found.untold).map(|found| cell_of(found)));
+            }
             // Every cell of the version runs its images.
             Event::ImagePinned { app, version, .. } => self.dirty.extend(self.state.cells_of(app, version)),
             Event::FleetInstalled { .. }
@@ -75,7 +80,6 @@ impl Draft {
             | Event::NodeResumed { .. }
             | Event::OperationUndoing { .. }
             | Event::NodesUnreachable { .. }
-            | Event::NodesReachable { .. }
             | Event::OperationEnded { .. }
             | Event::ApplicationDeleted { .. } => {}
         }

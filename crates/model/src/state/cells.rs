@@ -1,5 +1,5 @@
 //! What engines should hold, read from the state: complete for one engine, or for the cells that changed.
-//! Decides nothing: an instance runs while it is held and is released while it is being released.
+//! Decides nothing: an instance runs while it is held, and until whoever runs it can be told that it is released.
 
 use super::State;
 use crate::id::{AppId, EdgeNodeId, EngineName, Isp, VersionName};
@@ -65,7 +65,8 @@ impl State {
         let mut cell = WantedCell { key: key.clone(), template, run: Vec::new(), release: Vec::new() };
         let ids = self.cells.get(key).into_iter().flatten();
         for instance in ids.filter_map(|id| self.instances.get(id)) {
-            if instance.is_held() {
+            // One that goes back to what was before must find what nobody was told to stop (`decisions.md` §9.4).
+            if instance.is_held() || instance.untold {
                 cell.run.push(wanted_instance(instance));
             } else {
                 cell.release.push(instance.id.clone());

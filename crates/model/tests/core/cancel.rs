@@ -3,7 +3,7 @@
 use super::house::*;
 use ensemble_model::application::Phase;
 use ensemble_model::command::{CancelOperation, Change, Direction};
-use ensemble_model::id::OperationId;
+use ensemble_model::id::{InstanceId, OperationId};
 use ensemble_model::operation::{OnTimeout, OperationStatus};
 use ensemble_model::refusal::Refusal;
 
@@ -122,6 +122,33 @@ fn an_undone_del_keeps_only_those_that_nobody_was_told_to_stop() {
     // Nothing restarts where nothing was stopped.
     house.back();
     assert_eq!(house.held_on(SHANGHAI).len(), 2);
+}
+
+/// What the engine was last told of `instance`.
+fn told(house: &House, instance: &InstanceId) -> Option<&'static str> {
+    let cells = house.told.iter().rev().flat_map(|wanted| &wanted.cells);
+    let mut words = cells.filter_map(|cell| {
+        let runs = cell.run.iter().any(|wanted| wanted.id == *instance);
+        let goes = cell.release.contains(instance);
+        runs.then_some("run").or(goes.then_some("release"))
+    });
+    words.next()
+}
+
+#[test]
+fn nobody_is_told_to_stop_what_cannot_be_reached_until_it_can() {
+    let mut house = House::with_ready(2);
+    let here = house.held();
+    house.unreachable(SHANGHAI);
+    house.del(vec![item(SHANGHAI, None, 2)]).expect("there is as much");
+    // An engine that was told would stop it as soon as it can, before anybody knows that it may not.
+    assert_eq!(here.iter().map(|id| told(&house, id)).collect::<Vec<_>>(), [Some("run"); 2]);
+    let mut house = house.restarted();
+    assert_eq!(told(&house, &here[0]), Some("run"));
+
+    house.ready(&here);
+
+    assert_eq!(here.iter().map(|id| told(&house, id)).collect::<Vec<_>>(), [Some("release"); 2]);
 }
 
 #[test]

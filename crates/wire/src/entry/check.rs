@@ -27,8 +27,8 @@ impl Action {
                     .map(|found| checked.insert(parameter.name, found))?;
                 continue;
             }
-            let value = raw.filled(parameter.name).or(parameter.default);
-            if let Some(value) = value {
+            let given = raw.filled(parameter.name).filter(|value| !parameter.is_nothing(value));
+            if let Some(value) = given.or(parameter.default) {
                 checked.insert(parameter.name, parameter.check(value)?);
             }
         }
@@ -37,6 +37,11 @@ impl Action {
 }
 
 impl Parameter {
+    /// A list that was never filled: the official Python SDK sends one of its own accord, and it promises nothing.
+    fn is_nothing(&self, text: &str) -> bool {
+        matches!(self.value, ValueType::Refused { .. }) && text == "[]"
+    }
+
     fn check(&self, text: &str) -> Result<Checked, Error> {
         if self.unbuilt.contains(&text) {
             let detail = format!("{}: {text} is not built yet.", self.name);
@@ -221,6 +226,23 @@ mod tests {
         assert_eq!(checked.integer::<u32>("Timeout"), Some(300));
         assert_eq!(checked.text("RescaleLevel"), Some("AreaIspCode"));
         assert_eq!(checked.text("ToAppVersion"), None);
+    }
+
+    #[test]
+    fn what_promises_too_much_is_refused_but_as_an_empty_list() {
+        for (disks, expected) in [("[]", None), (r#"[{"Size":20}]"#, Some("InvalidParameter.DataDisk"))] {
+            let pairs = [
+                ("InstanceType", "ens.sn1.tiny"),
+                ("ScheduleAreaLevel", "Region"),
+                ("EnsRegionId", "cn-shanghai-cmcc"),
+                ("DataDisk", disks),
+            ];
+
+            let checked = crate::action::run_instances::ENTRY.check(&pairs.into_iter().collect());
+
+            let refused = checked.err().map(|error| error.code.as_text().into_owned());
+            assert_eq!(refused.as_deref(), expected, "{disks}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ const SETTLED_MS = 30_000;
 const UNSETTLED = new Set(['CREATING', 'UPDATING', 'DELETING']);
 
 /** A template as `CreateApplication` takes it; the name is new each time. */
-function template(version = 'v1') {
+function template(version = 'v1', image = 'oci:/none') {
   return JSON.stringify({
     appMetaData: {
       appName: `hello-${randomUUID().slice(0, 8)}`,
@@ -26,7 +26,7 @@ function template(version = 'v1') {
     },
     resourceAttribute: { instanceSpec: 'ens.sn1.tiny' },
     resourceSelector: [],
-    workload: [{ name: 'web', podCount: 1, podSpec: { containers: [{ name: 'web', image: 'oci:/none' }] } }],
+    workload: [{ name: 'web', podCount: 1, podSpec: { containers: [{ name: 'web', image }] } }],
   });
 }
 
@@ -48,6 +48,11 @@ async function remove(client, appId) {
       throw error;
     }
   }
+}
+
+/** The ids of the instances that an answer of DescribeDeviceService shows, in their order. */
+function ids(answer) {
+  return (answer.ResourceInfos ?? []).map(({ InstanceId }) => InstanceId).sort();
 }
 
 /** How many instances an answer of DescribeDeviceService shows on each edge node. */
@@ -73,4 +78,4 @@ async function poll(ask, isDone) {
   }
 }
 
-module.exports = { DOCUMENTED_SELECTOR, template, settled, remove, nodes };
+module.exports = { DOCUMENTED_SELECTOR, template, settled, remove, ids, nodes };

@@ -62,27 +62,43 @@ class OpenApiCore {
   }
 
   async call(action, parameters = {}, { body } = {}) {
-    const params = new OpenApi.$OpenApiUtil.Params({
-      action,
-      version: VERSION,
-      protocol: 'HTTPS',
-      pathname: '/',
-      method: 'POST',
-      authType: 'AK',
-      style: 'RPC',
-      reqBodyType: 'formData',
-      bodyType: 'json',
-    });
-    const query = Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, String(value)]));
-    const request = new OpenApi.$OpenApiUtil.OpenApiRequest({ query, body });
     try {
-      return (await this.client.callApi(params, request, new RuntimeOptions({}))).body;
+      const request = this.request(parameters, body);
+      return (await this.client.callApi(this.params(action, 'POST'), request, new RuntimeOptions({}))).body;
     } catch (error) {
       if (!error.code || !error.statusCode) {
         throw error;
       }
       throw new Refused(error.code, error.statusCode, error);
     }
+  }
+
+  /** The server-sent events of a stream, one after the other, each with `id`, `event` and `data` as text. */
+  async *events(action, parameters) {
+    // A server says at least every 15 s that it is still there.
+    const runtime = new RuntimeOptions({ readTimeout: 30_000 });
+    for await (const { event } of this.client.callSSEApi(this.params(action, 'GET'), this.request(parameters), runtime)) {
+      yield event;
+    }
+  }
+
+  params(action, method) {
+    return new OpenApi.$OpenApiUtil.Params({
+      action,
+      version: VERSION,
+      protocol: 'HTTPS',
+      pathname: '/',
+      method,
+      authType: 'AK',
+      style: 'RPC',
+      reqBodyType: 'formData',
+      bodyType: 'json',
+    });
+  }
+
+  request(parameters, body) {
+    const query = Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, String(value)]));
+    return new OpenApi.$OpenApiUtil.OpenApiRequest({ query, body });
   }
 
   close() {}

@@ -2,7 +2,8 @@
 // A running `ensemble serve` for these tests: started on a free port with a data directory of its own, ended by its
 // process id. Knows nothing of any SDK.
 
-const { spawn } = require('node:child_process');
+const assert = require('node:assert/strict');
+const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -26,17 +27,19 @@ const START_MS = 30_000;
 const STOP_MS = 30_000;
 
 class Server {
-  /** Starts one on the simulated engine; returns once it is ready. */
-  static async start({ credentials } = {}) {
+  /** Starts one, on the simulated engine unless told otherwise; returns once it is ready. */
+  static async start({ credentials, engine = 'simulated' } = {}) {
     const server = new Server();
+    server.engine = engine;
     server.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'ensemble-javascript-'));
     const dataDir = path.join(server.directory, 'data');
+    server.dataDir = dataDir;
     if (credentials) {
       fs.mkdirSync(dataDir, { mode: 0o700 });
       fs.writeFileSync(path.join(dataDir, 'credentials.toml'), credentials, { mode: 0o600 });
     }
     const log = path.join(server.directory, 'stderr.log');
-    const options = ['serve', '--data-dir', dataDir, '--listen', '127.0.0.1:0', '--engine', 'simulated'];
+    const options = ['serve', '--data-dir', dataDir, '--listen', '127.0.0.1:0', '--engine', engine];
     server.process = spawn(BINARY, options, {
       stdio: ['ignore', 'pipe', fs.openSync(log, 'w')],
       env: {
@@ -74,6 +77,11 @@ class Server {
     const timer = setTimeout(() => this.process.kill('SIGKILL'), STOP_MS);
     await this.ended;
     clearTimeout(timer);
+    if (this.engine === 'embedded') {
+      // Containers outlive their server; a test leaves none behind.
+      const ended = spawnSync(BINARY, ['--data-dir', this.dataDir, 'dismantle', '--yes'], { encoding: 'utf8' });
+      assert.equal(ended.status, 0, ended.stderr);
+    }
     if (!keep) {
       fs.rmSync(this.directory, { recursive: true, force: true });
     }

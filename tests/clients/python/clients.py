@@ -3,6 +3,7 @@
 Only what an SDK's own user sets is set here: key, endpoint, and that it is plain HTTP.
 """
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -11,10 +12,11 @@ import warnings
 
 from alibabacloud_ens20171110 import models
 from alibabacloud_ens20171110.client import Client
-from alibabacloud_tea_openapi.utils_models import Config
+from alibabacloud_tea_openapi.utils_models import Config, OpenApiRequest, Params
 from aliyunsdkcore.acs_exception.exceptions import ServerException
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
+from darabonba.runtime import RuntimeOptions
 
 from server import ACCESS_KEY_ID, ACCESS_KEY_SECRET
 
@@ -49,12 +51,46 @@ class Python:
     def __call__(self, action, **parameters):
         request = getattr(models, f"{action}Request")().from_map(parameters)
         method = getattr(self._client, re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower())
-        try:
+        with _refusals():
             return method(request).body.to_map()
-        except Exception as error:
-            if not getattr(error, "code", None):
-                raise
-            raise Refused(error.code, error.message, error.status_code, error) from error
+
+    def generic(self, action, **parameters):
+        """Any action by its name, as the SDK's users call what it has no class for."""
+        with _refusals():
+            return self._client.call_api(_params(action, "POST"), _query(parameters), RuntimeOptions())["body"]
+
+    def events(self, action, **parameters):
+        """The server-sent events of a stream, one after the other, each with `id`, `event` and `data` as text."""
+        for answer in self._client.call_sseapi(_params(action, "GET"), _query(parameters), RuntimeOptions()):
+            yield answer.event
+
+
+def _params(action, method):
+    return Params(
+        action=action,
+        version="2017-11-10",
+        protocol="HTTP",
+        pathname="/",
+        method=method,
+        auth_type="AK",
+        style="RPC",
+        req_body_type="formData",
+        body_type="json",
+    )
+
+
+def _query(parameters):
+    return OpenApiRequest(query={name: str(value) for name, value in parameters.items()})
+
+
+@contextlib.contextmanager
+def _refusals():
+    try:
+        yield
+    except Exception as error:
+        if not getattr(error, "code", None):
+            raise
+        raise Refused(error.code, error.message, error.status_code, error) from error
 
 
 class OldPython:

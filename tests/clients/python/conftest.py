@@ -64,7 +64,7 @@ def application(client):
     delete(client, app_id)
 
 
-def template(version="v1"):
+def template(version="v1", image=f"oci:{IMAGE}"):
     """A template as `CreateApplication` takes it; the name is new each time."""
     return json.dumps(
         {
@@ -78,7 +78,7 @@ def template(version="v1"):
             "resourceAttribute": {"instanceSpec": "ens.sn1.tiny"},
             "resourceSelector": [],
             "workload": [
-                {"name": "web", "podCount": 1, "podSpec": {"containers": [{"name": "web", "image": f"oci:{IMAGE}"}]}}
+                {"name": "web", "podCount": 1, "podSpec": {"containers": [{"name": "web", "image": image}]}}
             ],
         }
     )

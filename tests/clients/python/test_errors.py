@@ -15,7 +15,7 @@ REFUSED = [
     ("a selector that is no JSON", {"ResourceSelector": "[{"}, "InvalidParameter.ResourceSelector"),
     ("an empty selector", {"ResourceSelector": "[]"}, "InvalidParameter.ResourceSelector"),
     ("an unknown level", {"RescaleLevel": "Planet"}, "InvalidParameter.RescaleLevel"),
-    ("the level InstanceId, not built yet", {"RescaleLevel": "InstanceId"}, "InvalidParameter.RescaleLevel"),
+    ("the level InstanceId without a name", {"RescaleLevel": "InstanceId"}, "InvalidParameter"),
     ("an unknown version", {"ToAppVersion": "v9"}, "InvalidParameter.ToAppVersion"),
     ("no time at all", {"Timeout": 0}, "InvalidParameter.Timeout"),
     ("an unknown edge node", {"ResourceSelector": ONE_MORE.replace("cmcc", "cmc")}, "InvalidParameter"),

@@ -130,9 +130,7 @@ impl<'a> Asked<'a> {
 }
 
 fn held(state: &State, app: Option<&AppId>) -> u32 {
-    let Some(app) = app else { return 0 };
-    let count = state.instances_of(app).filter(|instance| instance.is_held()).count();
-    u32::try_from(count).unwrap_or(u32::MAX)
+    app.map_or(0, |app| state.held_count(app))
 }
 
 impl ExplainedItem {

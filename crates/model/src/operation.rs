@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// How many steps an operation's history keeps; the first ones go.
-pub const STEPS_AT_MOST: usize = 200;
+/// How many steps an operation's history keeps at the most; beyond that the older half goes.
+pub const STEPS_AT_MOST: usize = 400;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Operation {

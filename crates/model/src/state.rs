@@ -11,7 +11,7 @@ mod memory;
 
 use crate::application::{Application, Version};
 use crate::fleet::{EdgeNode, Fleet};
-use crate::id::{AccountId, AppId, Digest, EdgeNodeId, EngineName, InstanceId, OperationId};
+use crate::id::{AccountId, AppId, Digest, EdgeNodeId, EngineName, InstanceId, Isp, OperationId};
 use crate::instance::Instance;
 use crate::operation::Operation;
 use crate::own_instance::OwnInstance;
@@ -47,6 +47,8 @@ pub struct State {
     /// By account, cluster and name: the name is free again once the application is gone.
     pub(crate) apps_by_name: OrdMap<(AccountId, String, String), AppId>,
     pub(crate) instances_by_app: OrdSet<(AppId, InstanceId)>,
+    /// How many instances an application holds on a node and carrier, those being released left out; never 0.
+    pub(crate) held: OrdMap<(AppId, EdgeNodeId, Isp), u32>,
     pub(crate) instances_by_node: OrdSet<(EdgeNodeId, InstanceId)>,
     /// Instances by themselves, whether or not an application runs on them.
     pub(crate) owned: OrdMap<InstanceId, Arc<OwnInstance>>,
@@ -184,6 +186,21 @@ impl State {
             .range(first..)
             .take_while(move |(owner, _)| owner == app)
             .filter_map(|(_, id)| self.instances.get(id))
+    }
+
+    /// How many instances an application holds, by node and carrier, those being released left out.
+    pub(crate) fn held_of<'a>(
+        &'a self,
+        app: &'a AppId,
+    ) -> impl Iterator<Item = (&'a EdgeNodeId, &'a Isp, u32)> + 'a {
+        let first = (app.clone(), EdgeNodeId::default(), Isp::default());
+        let of_app = self.held.range(first..).take_while(move |((owner, ..), _)| owner == app);
+        of_app.map(|((_, node, isp), count)| (node, isp, *count))
+    }
+
+    /// How many instances an application holds in all.
+    pub(crate) fn held_count(&self, app: &AppId) -> u32 {
+        self.held_of(app).fold(0, |sum, (_, _, count)| sum.saturating_add(count))
     }
 
     /// All instances on one node, of all accounts.

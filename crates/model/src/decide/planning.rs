@@ -49,7 +49,7 @@ pub fn plan(state: &State, permit: &Permit, request: &RescaleApplication) -> Res
     let blocked = busy
         .or_else(|| check_if_plan(&plan, request).err())
         .or_else(|| check_fits(&plan, request.direction, request.partial).err());
-    let before = state.instances_of(&application.id).filter(|instance| instance.is_held()).count() as u32;
+    let before = state.held_count(&application.id);
     let after = match (blocked.is_some(), request.direction) {
         (true, _) => before,
         (false, Direction::Add) => before.saturating_add(plan.placed()),

@@ -103,6 +103,10 @@ pub(crate) fn put(state: &mut State, instance: Instance) {
     let used = state.used(&instance.node).plus(instance.resources);
     state.used.insert(instance.node.clone(), used);
     state.instances_by_app.insert((instance.app.clone(), instance.id.clone()));
+    if instance.is_held() {
+        let key = (instance.app.clone(), instance.node.clone(), instance.isp.clone());
+        *state.held.entry(key).or_default() += 1;
+    }
     state.instances_by_node.insert((instance.node.clone(), instance.id.clone()));
     state.instances.insert(instance.id.clone(), Arc::new(instance));
 }

@@ -120,12 +120,8 @@ impl<'a> Counts<'a> {
     pub(crate) fn of(state: &'a State, app: Option<&'a AppId>) -> Self {
         let mut counts = Self::default();
         let Some(app) = app else { return counts };
-        for instance in state.instances_of(app).filter(|instance| instance.is_held()) {
-            let carriers = counts.by_node.entry(&instance.node).or_default();
-            match carriers.iter_mut().find(|(isp, _)| **isp == instance.isp) {
-                Some((_, count)) => *count += 1,
-                None => carriers.push((&instance.isp, 1)),
-            }
+        for (node, isp, count) in state.held_of(app) {
+            counts.by_node.entry(node).or_default().push((isp, count));
         }
         counts
     }

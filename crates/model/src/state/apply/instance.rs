@@ -75,6 +75,24 @@ impl State {
     pub(in crate::state) fn index_by_application(&mut self, cell: &CellKey, instance: &Instance) {
         self.instances_by_app.insert((instance.app.clone(), instance.id.clone()));
         self.cells.entry(cell.clone()).or_default().insert(instance.id.clone());
+        if instance.is_held() {
+            self.count_in(instance);
+        }
+    }
+
+    fn count_in(&mut self, instance: &Instance) {
+        let key = (instance.app.clone(), instance.node.clone(), instance.isp.clone());
+        *self.held.entry(key).or_default() += 1;
+    }
+
+    fn count_out(&mut self, instance: &Instance) {
+        let key = (instance.app.clone(), instance.node.clone(), instance.isp.clone());
+        let left = self.held.get(&key).copied().unwrap_or_default().saturating_sub(1);
+        if left == 0 {
+            self.held.remove(&key);
+        } else {
+            self.held.insert(key, left);
+        }
     }
 
     /// The other half; the two touch nothing in common. A hosted one takes the room of the instance it runs on, which is
@@ -119,13 +137,17 @@ impl State {
         released: &ReleasedInstance,
     ) {
         let Some(instance) = self.instances.get_mut(&released.id) else { return };
-        if instance.is_held() {
+        let was_held = instance.is_held();
+        if was_held {
             let instance = Arc::make_mut(instance);
             instance.allocation = Allocation::Releasing;
             instance.cause = Some(cause.text());
             instance.untold = self.unreachable.contains_key(&instance.node);
         }
         let instance = instance.clone();
+        if was_held {
+            self.count_out(&instance);
+        }
         match cause {
             ReleaseCause::Asked => self.add_target(operation, &instance, released.item, None),
             // They are targets already, and wanted gone from here on.
@@ -186,6 +208,8 @@ impl State {
             instance.shown_id(),
             instance.node
         );
+        let instance = instance.clone();
+        self.count_in(&instance);
         self.move_target(id, TargetState::GivenUp);
         self.targets.remove(id);
         self.note(now, operation, text);
@@ -280,6 +304,9 @@ impl State {
         self.instances_by_app.remove(&(instance.app.clone(), id.clone()));
         self.instances_by_node.remove(&(instance.node.clone(), id.clone()));
         self.deployments.remove(&instance.deployment);
+        if instance.is_held() {
+            self.count_out(&instance);
+        }
         let cell = cell_of(&instance);
         if let Some(ids) = self.cells.get_mut(&cell) {
             ids.remove(id);

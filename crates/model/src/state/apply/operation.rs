@@ -222,11 +222,16 @@ fn close(application: &mut Application, operation: &Operation, description: &str
     }
 }
 
+/// Steps that stay, beside the first, when there are too many.
+const STEPS_KEPT: usize = STEPS_AT_MOST / 2;
+
 pub(super) fn push_step(operation: &mut Operation, now: Now, text: String) {
     operation.steps.push_back(Step { at: now.wall, text });
-    // The first one says what was asked, so it stays; the oldest after it goes.
+    // The first one says what was asked, so it stays; the oldest after it go, many at once, since each time the rest moves.
     if operation.steps.len() > STEPS_AT_MOST {
-        operation.steps.remove(1);
+        let mut kept = operation.steps.split_off(operation.steps.len() - STEPS_KEPT);
+        kept.push_front(operation.steps[0].clone());
+        operation.steps = kept;
     }
 }
 

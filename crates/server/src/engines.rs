@@ -2,6 +2,7 @@
 //! wishes to it, so that an engine that cannot be reached holds up nobody.
 //! Must not decide what is wanted, nor know one engine from another outside of `start`.
 
+use crate::courier::deliver;
 use crate::faults::{self, Driver};
 use crate::mailbox::Mailbox;
 use ensemble_engine::any::AnyEngine;
@@ -23,14 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time;
-
-/// Between two tries to reach an engine: doubles from the first to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Observations that wait for the control loop; an engine waits when there are more.
 const OBSERVATIONS_AT_MOST: usize = 1_024;
@@ -377,25 +372,4 @@ async fn examine(config: &EmbeddedConfig) -> Result<(), StartError> {
         }
     }
     if missing.is_empty() { Ok(()) } else { Err(StartError::Lacking { engine: engine.clone(), missing }) }
-}
-
-/// Takes wishes to one engine for as long as the server runs.
-async fn deliver(name: EngineName, engine: Driver, mailbox: Arc<Mailbox>) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let wanted = mailbox.take().await;
-        match engine.converge(wanted.clone()).await {
-            Ok(()) => pause = FIRST_PAUSE,
-            Err(error @ Error::StaleEpoch { .. }) => {
-                tracing::error!(engine = %name, "engine `{name}` obeys a newer server: {error}");
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(engine = %name, "engine `{name}` was not told what is wanted: {error}");
-                mailbox.put_back(wanted);
-                time::sleep(pause).await;
-                pause = LONGEST_PAUSE.min(pause * 2);
-            }
-        }
-    }
 }

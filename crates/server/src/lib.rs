@@ -10,6 +10,7 @@ pub mod check;
 mod clock;
 pub mod configuration;
 pub mod control;
+mod courier;
 pub mod credentials;
 pub mod data_dir;
 pub mod dismantle;

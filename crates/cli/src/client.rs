@@ -150,6 +150,7 @@ fn refusal(body: &Value) -> Failure {
     failure.code = Some(code);
     failure.request_id = text("RequestId").map(Into::into);
     failure.hint = text("Hint");
+    failure.refusal = Some(Box::new(body.clone()));
     failure
 }
 

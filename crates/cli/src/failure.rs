@@ -62,11 +62,21 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
     /// Boxed: a failure travels in every `Result`, and should be small.
     pub(crate) request_id: Option<Box<str>>,
+    /// The body of the server's refusal.
+    pub(crate) refusal: Option<Box<Value>>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), code: None, causes: Vec::new(), hint: None, request_id: None }
+        Self {
+            exit,
+            message: message.into(),
+            code: None,
+            causes: Vec::new(),
+            hint: None,
+            request_id: None,
+            refusal: None,
+        }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -81,6 +91,11 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// What a program may branch on in a refusal: `PlanChanged`, `CapacityShortage`, …
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.refusal.as_ref()?["Reason"].as_str()
     }
 
     /// A failure for whatever an error of the standard kind says, with its chain of causes.

@@ -11,6 +11,8 @@ mod events;
 mod failure;
 mod operation_progress;
 mod output;
+mod plan_difference;
+mod plan_file;
 mod selection;
 mod words;
 

@@ -1,96 +1,9 @@
 //! The command line against a live server over the simulated engine: what it prints and how it exits.
 
+mod site;
+
 use assert_cmd::Command;
-use serde_json::Value;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Stdio};
-use tempfile::TempDir;
-
-/// A server of its own for each test, ended with it.
-struct Site {
-    dir: TempDir,
-    server: Child,
-}
-
-/// What one command said.
-struct Said {
-    exit: i32,
-    stdout: String,
-    stderr: String,
-}
-
-const TEMPLATE: &str = r#"{"appMetaData":{"appName":"hello"},"resourceAttribute":{"instanceSpec":"ens.sn1.tiny"},
-    "resourceSelector":[],"workload":[{"name":"web","podSpec":{"containers":[{"name":"web","image":"oci:/none"}]}}]}"#;
-
-impl Site {
-    fn start() -> Self {
-        Self::of(|_| {})
-    }
-
-    /// A server on a data directory that `prepare` has made, or leaves to the server.
-    fn of(prepare: impl FnOnce(&Path)) -> Self {
-        let dir = TempDir::new().expect("a temporary directory");
-        prepare(&dir.path().join("data"));
-        let mut server = std::process::Command::new(env!("CARGO_BIN_EXE_ensemble"))
-            .args(["serve", "--engine", "simulated", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(dir.path().join("data"))
-            .env_clear()
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the server starts");
-        let mut ready = String::new();
-        let stdout = server.stdout.take().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut ready).expect("the server says that it is ready");
-        assert!(ready.starts_with("ready http://127.0.0.1:"), "{ready}");
-        Self { dir, server }
-    }
-
-    fn with_application() -> Self {
-        let site = Self::start();
-        std::fs::write(site.dir.path().join("template.json"), TEMPLATE).expect("the template is written");
-        let template = site.dir.path().join("template.json");
-        assert_eq!(site.run(&["app", "create", template.to_str().expect("a text path")]).exit, 0);
-        site
-    }
-
-    fn run(&self, words: &[&str]) -> Said {
-        run(&self.dir.path().join("data"), words)
-    }
-
-    fn json(&self, words: &[&str]) -> Value {
-        let said = self.run(&[words, &["-o", "json"]].concat());
-        serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stdout))
-    }
-
-    fn instances(&self) -> usize {
-        self.json(&["instances", "hello"]).as_array().map_or(0, Vec::len)
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        // The process may have ended by itself, and then there is nothing to end.
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-fn run(data_dir: &Path, words: &[&str]) -> Said {
-    let output = Command::new(env!("CARGO_BIN_EXE_ensemble"))
-        .args(words)
-        .env_clear()
-        .env("HOME", data_dir)
-        .env("ENSEMBLE_DATA_DIR", data_dir)
-        .output()
-        .expect("the command runs");
-    Said {
-        exit: output.status.code().expect("it ends by itself"),
-        stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
-        stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
-    }
-}
+use site::{Site, run};
 
 #[test]
 fn rescaling_waits_and_tells_totals_before_and_after() {

@@ -23,7 +23,7 @@ mod rebalance;
 mod reference;
 mod rescale;
 mod restore;
-mod scaling;
+pub(crate) mod scaling;
 mod serve;
 pub(crate) mod shim;
 mod simulate;

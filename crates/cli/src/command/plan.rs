@@ -6,17 +6,26 @@ use crate::command::scaling::{Call, Direction, Scaling};
 use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::output;
+use crate::plan_file::PlanFile;
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::Value;
+use std::path::PathBuf;
 
 /// Show where instances would go or be taken from, and why; nothing changes
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ensemble plan hello --add 310100/cmcc=5
-  ensemble plan hello --del cn-shanghai-cmcc=1 --detailed-exitcode")]
+  ensemble plan hello --del cn-shanghai-cmcc=1 --detailed-exitcode
+  ensemble plan hello --to all=20 --out plan.json && ensemble rescale --plan plan.json")]
 pub(crate) struct Arguments {
+    /// An id, a unique prefix of one, or a name
+    app: String,
     #[command(flatten)]
     scaling: Scaling,
+    /// Keep the plan in this file, for `ensemble rescale --plan FILE` within 24 hours
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Exit 0 when nothing would change, 2 when something would, 5 when it does not fit
     #[arg(long)]
     detailed_exitcode: bool,
@@ -26,19 +35,35 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
-    let Some((client, found, call)) = arguments.scaling.begin(context).await? else {
+    let Some((client, found, mut call)) = arguments.scaling.begin(context, &arguments.app).await? else {
         return Ok(Exit::Done);
     };
+    if arguments.out.is_some() {
+        call.fix_version();
+    }
     let plan = client.call("PlanRescaleApplication", &call.parameters).await?["Plan"].take();
     let fits = plan["Fits"] == true;
+    if let Some(path) = arguments.out.as_deref().filter(|_| fits) {
+        PlanFile::new((&found.id, &found.name), &call, &plan, Timestamp::now()).write(path)?;
+    }
     if context.form().is_json() {
         output::print_document(context.form(), &plan);
     } else if context.form() == output::Form::Name {
         output::line(plan["PlanId"].as_str().unwrap_or_default());
     } else {
-        print(&plan, &call, (&found, &arguments.scaling.app), arguments.reasons || !fits);
+        print(&plan, &call, &found, arguments.reasons || !fits);
+        if fits {
+            let command = match &arguments.out {
+                Some(path) => format!("ensemble rescale --plan {}", path.display()),
+                None => command(&arguments.app, &call, &plan),
+            };
+            output::line(&format!("Apply exactly this:  {command}"));
+        }
     }
     if !fits {
+        if let Some(path) = &arguments.out {
+            context.say(&format!("`{}` was not written: nothing can be done by this plan", path.display()));
+        }
         return if arguments.detailed_exitcode {
             Ok(Exit::DoesNotFit)
         } else {
@@ -84,8 +109,7 @@ fn header(plan: &Value, call: &Call, found: &Found) -> String {
     format!("{how} · revision {}", plan["Revision"])
 }
 
-/// `typed` is how the application was named, which is unambiguous where its name may not be.
-fn print(plan: &Value, call: &Call, (found, typed): (&Found, &str), reasons: bool) {
+fn print(plan: &Value, call: &Call, found: &Found, reasons: bool) {
     output::line(&header(plan, call, found));
     let sign = match call.direction {
         Direction::Add => '+',
@@ -127,12 +151,10 @@ fn print(plan: &Value, call: &Call, (found, typed): (&Found, &str), reasons: boo
     };
     let verdict = if plan["Fits"] == true { "It fits." } else { "It does not fit." };
     output::line(&format!("Plan: {add} to add, {release} to release, on {nodes} edge nodes. {verdict}"));
-    if plan["Fits"] == true {
-        output::line(&format!("Apply exactly this:  {}", command(typed, call, plan)));
-    }
 }
 
-/// Executes exactly this plan.
+/// Executes exactly this plan. `typed` is how the application was named, which is unambiguous where its name may not
+/// be.
 fn command(typed: &str, call: &Call, plan: &Value) -> String {
     let id = plan["PlanId"].as_str().unwrap_or_default();
     format!("ensemble rescale {typed} {} --if-plan {id}", call.written)

@@ -13,8 +13,6 @@ const READS_AT_MOST: usize = 5;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Scaling {
-    /// An id, a unique prefix of one, or a name
-    pub(crate) app: String,
     /// Add N instances: NODE|DISTRICT[/ISP]=N
     #[arg(long, value_name = "PLACE=N", num_args = 1)]
     add: Vec<Selection>,
@@ -124,6 +122,16 @@ impl Direction {
     }
 }
 
+impl Call {
+    /// Names the version that an Add deploys, so that another stable version does not change what it means.
+    pub(crate) fn fix_version(&mut self) {
+        let named = self.parameters.iter().any(|(name, _)| name == "ToAppVersion");
+        if self.direction == Direction::Add && !named && !self.version.is_empty() {
+            self.parameters.push(parameter("ToAppVersion", &self.version));
+        }
+    }
+}
+
 impl Level {
     fn as_str(self) -> &'static str {
         match self {
@@ -136,11 +144,15 @@ impl Level {
 
 impl Scaling {
     /// What both commands begin with: whom to call, about which application, and what. Nothing, and a remark, where
-    /// `--to` is reached already.
-    pub(crate) async fn begin(&self, context: &Context) -> Result<Option<(Client, Found, Call)>, Failure> {
+    /// `--to` is reached already. `app` is as it was typed.
+    pub(crate) async fn begin(
+        &self,
+        context: &Context,
+        app: &str,
+    ) -> Result<Option<(Client, Found, Call)>, Failure> {
         let client = context.client()?;
-        let found = app::find(&client, &self.app).await?;
-        match self.resolve(&client, &found).await? {
+        let found = app::find(&client, app).await?;
+        match self.resolve(&client, &found, app).await? {
             Resolved::Call(call) => Ok(Some((client, found, call))),
             Resolved::Nothing => {
                 context.say(&format!("{} has just that already; nothing was sent", found.name));
@@ -150,7 +162,7 @@ impl Scaling {
     }
 
     /// The call for application `found`; `--to` reads what is there first.
-    async fn resolve(&self, client: &Client, found: &Found) -> Result<Resolved, Failure> {
+    async fn resolve(&self, client: &Client, found: &Found, app: &str) -> Result<Resolved, Failure> {
         if let Some(text) = &self.selector {
             let written = format!("--type {} --selector '{text}'", self.r#type.as_str().to_lowercase());
             return Ok(Resolved::Call(self.call(found, self.r#type, text.clone(), written, None)));
@@ -159,7 +171,7 @@ impl Scaling {
             return Ok(Resolved::Call(call));
         }
         if !self.to.is_empty() {
-            return self.difference(client, found).await;
+            return self.difference(client, found, app).await;
         }
         let (direction, selections) = match (self.add.is_empty(), self.del.is_empty()) {
             (false, true) => (Direction::Add, &self.add),
@@ -168,7 +180,7 @@ impl Scaling {
                 return Err(Failure::usage(
                     "nothing to do: no --add, --del, --to, --add-instance, --del-instance or --selector",
                 )
-                .hint(format!("ensemble rescale {} --add cn-shanghai-cmcc=1", self.app)));
+                .hint(format!("ensemble rescale {app} --add cn-shanghai-cmcc=1")));
             }
         };
         let selector = selection::selector(selections).to_string();
@@ -250,7 +262,7 @@ impl Scaling {
         written
     }
 
-    async fn difference(&self, client: &Client, found: &Found) -> Result<Resolved, Failure> {
+    async fn difference(&self, client: &Client, found: &Found, app: &str) -> Result<Resolved, Failure> {
         if let Some(twice) = repeated(&self.to) {
             return Err(Failure::usage(format!("--to names {twice} twice")));
         }
@@ -269,7 +281,7 @@ impl Scaling {
             (false, true) => (Direction::Add, more),
             (true, false) => (Direction::Del, fewer),
             (false, false) => {
-                let (app, options) = (&self.app, self.written_options());
+                let options = self.written_options();
                 return Err(Failure::usage("this needs instances added and released; one call goes one way")
                     .cause(format!("ensemble rescale {app} {}{options}", written(Direction::Add, &more)))
                     .cause(format!("ensemble rescale {app} {}{options}", written(Direction::Del, &fewer)))

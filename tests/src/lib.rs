@@ -4,6 +4,7 @@
 pub mod chaos;
 pub mod client;
 pub mod costly;
+pub mod cutter;
 pub mod forge;
 pub mod image;
 pub mod machine;

@@ -147,7 +147,7 @@ fn refusal(body: &Value) -> Failure {
         _ => text("Detail").or_else(|| text("Message")),
     };
     let mut failure = Failure::new(exit, said.unwrap_or_else(|| "the server refused".into()));
-    failure.code = Some(code);
+    failure.code = Some(code.into());
     failure.request_id = text("RequestId").map(Into::into);
     failure.hint = text("Hint");
     failure.refusal = Some(Box::new(body.clone()));

@@ -1,6 +1,7 @@
 //! Reads server-sent events from an open answer. Comments are skipped; a stream that ends is an end, not an error.
 
 use crate::failure::{Exit, Failure};
+use ensemble_wire::payload::event::PROGRESS;
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -14,6 +15,8 @@ pub(crate) struct Event {
     /// Sequence in the log; only on the last event of one log entry.
     pub(crate) id: Option<String>,
     pub(crate) data: Value,
+    /// It is in no log, and no entry of it is begun by this.
+    pub(crate) is_progress: bool,
 }
 
 impl Event {
@@ -64,7 +67,7 @@ fn end_of_block(buffer: &[u8]) -> Option<usize> {
 }
 
 fn parse(block: &str) -> Option<Event> {
-    let mut event = Event { kind: "message".into(), id: None, data: Value::Null };
+    let mut event = Event { kind: "message".into(), id: None, data: Value::Null, is_progress: false };
     let mut data = Vec::new();
     for line in block.lines() {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
@@ -73,6 +76,8 @@ fn parse(block: &str) -> Option<Event> {
             "event" => event.kind = value.to_owned(),
             "id" => event.id = Some(value.to_owned()),
             "data" => data.push(value),
+            // A comment.
+            "" => event.is_progress |= value == PROGRESS,
             _ => {}
         }
     }
@@ -92,12 +97,14 @@ mod tests {
     fn an_event_has_a_kind_an_id_and_json() {
         let event = parse("event: instance\nid: 7\ndata: {\"A\":\ndata: 1}\n\n").unwrap();
 
-        assert_eq!(event, Event { kind: "instance".into(), id: Some("7".into()), data: json!({"A": 1}) });
+        let (kind, id, data) = ("instance".into(), Some("7".into()), json!({"A": 1}));
+        assert_eq!(event, Event { kind, id, data, is_progress: false });
     }
 
     #[test]
-    fn comments_are_no_events() {
+    fn comments_are_no_events_and_one_marks_progress() {
         assert_eq!(parse(": keep-alive\n\n"), None);
+        assert!(parse(": progress\nevent: instance\ndata: {}\n\n").unwrap().is_progress);
     }
 
     #[test]

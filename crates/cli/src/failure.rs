@@ -57,7 +57,7 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) message: String,
     /// The server's code, where it refused.
-    pub(crate) code: Option<String>,
+    pub(crate) code: Option<Box<str>>,
     pub(crate) causes: Vec<String>,
     pub(crate) hint: Option<String>,
     /// Boxed: a failure travels in every `Result`, and should be small.

@@ -9,6 +9,7 @@ mod document;
 mod endpoint;
 mod events;
 mod failure;
+mod following;
 mod operation_progress;
 mod output;
 mod plan_difference;

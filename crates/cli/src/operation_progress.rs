@@ -4,9 +4,10 @@
 mod bars;
 mod lines;
 
-use crate::client::{Client, parameter};
+use crate::client::{Client, Parameters, parameter};
 use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
+use crate::following::Backoff;
 use crate::output;
 use crate::words::{minutes, pulled_percent, seconds_until};
 use bars::Bars;
@@ -18,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How often the server is asked while an operation runs.
 const PACE: Duration = Duration::from_millis(200);
-/// Failed questions in a row before following is given up: a server that restarts is waited for.
-const UNANSWERED_AT_MOST: u32 = 25;
+/// How often a write is sent whose answer does not come.
+const SENT_AT_MOST: u32 = 3;
 /// Instances a failure names, with their causes.
 const CAUSES_AT_MOST: usize = 3;
 
@@ -44,6 +45,33 @@ struct Silence;
 impl Display for Silence {
     fn show(&mut self, _: &Value) {}
     fn close(&mut self) {}
+}
+
+/// Sends a write whose parameters have a `ClientToken`: where the link breaks before the answer came it is sent again, and
+/// is still done once.
+///
+/// # Errors
+/// The refusal, or that no answer came: then it is not known whether it was accepted.
+pub(crate) async fn submit(client: &Client, action: &str, parameters: &Parameters) -> Result<Value, Failure> {
+    let sending = async {
+        let mut backoff = Backoff::default();
+        for _ in 1..SENT_AT_MOST {
+            match client.call(action, parameters).await {
+                Err(failure) if failure.exit == Exit::Unreachable => {
+                    tokio::time::sleep(backoff.failed().unwrap_or_default()).await;
+                }
+                answered => return answered,
+            }
+        }
+        client.call(action, parameters).await
+    };
+    tokio::select! {
+        answered = sending => answered,
+        _ = tokio::signal::ctrl_c() => {
+            let said = "interrupted before an answer came; whether it was accepted is not known";
+            Err(Failure::new(Exit::Interrupted, said).hint("ensemble operation list"))
+        }
+    }
 }
 
 /// What every write ends with: waits unless told not to, and prints what a program wants to read.
@@ -84,10 +112,16 @@ pub(crate) async fn follow(context: &Context, client: &Client, id: &str, waiting
     };
     let started = Instant::now();
     let limit = waiting.wait_timeout.map(Duration::from_secs);
+    let left = |exit, said| {
+        let mut failure = Failure::new(exit, said).hint(format!("ensemble watch {id}"));
+        failure.request_id = Some(id.into());
+        Err(failure)
+    };
     let outcome = tokio::select! {
-        outcome = ask_until_ended(client, id, display.as_mut(), started, limit) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted; the operation goes on")
-            .hint(format!("ensemble watch {id}"))),
+        outcome = ask_until_ended(context, client, id, display.as_mut()) => outcome,
+        // Also while the server does not answer.
+        () = elapsed(limit) => left(Exit::StillRunning, "still running when --wait-timeout ended; it goes on"),
+        _ = tokio::signal::ctrl_c() => left(Exit::Interrupted, "interrupted; the operation goes on"),
     };
     display.close();
     let operation = outcome?;
@@ -99,31 +133,39 @@ pub(crate) async fn describe(client: &Client, id: &str) -> Result<Value, Failure
     Ok(answer["Operation"].take())
 }
 
+async fn elapsed(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn ask_until_ended(
+    context: &Context,
     client: &Client,
     id: &str,
     display: &mut dyn Display,
-    started: Instant,
-    limit: Option<Duration>,
 ) -> Result<Value, Failure> {
-    let mut unanswered = 0;
+    let mut backoff = Backoff::default();
     loop {
         match describe(client, id).await {
             Ok(operation) => {
-                unanswered = 0;
+                backoff.succeeded();
                 display.show(&operation);
                 if operation["Status"] != "Running" {
                     return Ok(operation);
                 }
             }
-            Err(failure) if failure.exit == Exit::Unreachable && unanswered < UNANSWERED_AT_MOST => {
-                unanswered += 1;
+            // A server that restarts is waited for.
+            Err(failure) if failure.exit == Exit::Unreachable => {
+                if backoff.is_fresh() {
+                    context.say(&format!("note: {}; asking again", failure.message));
+                }
+                let pause = backoff.failed();
+                let pause = pause.ok_or_else(|| failure.hint(format!("ensemble watch {id}")))?;
+                tokio::time::sleep(pause).await;
             }
             Err(failure) => return Err(failure.hint(format!("ensemble operation show {id}"))),
-        }
-        if limit.is_some_and(|limit| started.elapsed() >= limit) {
-            return Err(Failure::new(Exit::StillRunning, "still running when --wait-timeout ended")
-                .hint(format!("ensemble watch {id}")));
         }
         tokio::time::sleep(PACE).await;
     }

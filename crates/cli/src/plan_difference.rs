@@ -28,11 +28,13 @@ pub(crate) fn differences(planned: &Value, now: &Value) -> Vec<String> {
     for place in places {
         let (nothing, place_text) = (Share::default(), written(place));
         let (was, is) = (before.get(&place).unwrap_or(&nothing), after.get(&place).unwrap_or(&nothing));
+        // Of an Add, the instances are those that host.
+        let meant = if was.change.max(is.change) > 0 { "used" } else { "released" };
         for kept in was.instances.difference(&is.instances) {
-            told.push(format!("{place_text}: {kept} was to be released, and now is not"));
+            told.push(format!("{place_text}: {kept} was to be {meant}, and now is not"));
         }
         for taken in is.instances.difference(&was.instances) {
-            told.push(format!("{place_text}: {taken} was not to be released, and now is"));
+            told.push(format!("{place_text}: {taken} was not to be {meant}, and now is"));
         }
         if was.change != is.change && was.instances.is_empty() && is.instances.is_empty() {
             told.push(format!("{place_text}: planned {}, now {}", signed(was.change), signed(is.change)));

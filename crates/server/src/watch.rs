@@ -320,12 +320,15 @@ fn operation_app<'a>(account: AccountView<'a>, id: &OperationId) -> Option<&'a A
     account.operation(id)?.subject.app()
 }
 
-/// The id stands only on the last event of an entry, so that a resumed stream loses nothing.
+/// The id stands only on the last event of an entry, so that a resumed stream loses nothing. Progress, which has none,
+/// is marked: nothing comes behind it that belongs to it.
 fn frames(news: &News) -> Bytes {
     let last = news.events.len().saturating_sub(1);
-    let frame = |(index, event): (usize, &Shown)| {
-        let id = news.sequence.filter(|_| index == last);
-        payload::frame(event.name(), &event.data(), id)
+    let frame = |(index, event): (usize, &Shown)| match news.sequence {
+        Some(sequence) => {
+            payload::frame(event.name(), &event.data(), Some(sequence).filter(|_| index == last))
+        }
+        None => payload::progress_frame(event.name(), &event.data()),
     };
     news.events.iter().enumerate().map(frame).collect::<String>().into()
 }

@@ -35,6 +35,7 @@ pub static ACTIONS: &[&Action] = &[
     &action::describe_operation::ENTRY,
     &action::list_operations::ENTRY,
     &action::cancel_operation::ENTRY,
+    &action::explain_instance::ENTRY,
     &action::describe_edge_nodes::ENTRY,
     &action::change_edge_node::DRAIN_ENTRY,
     &action::change_edge_node::RESUME_ENTRY,

@@ -17,6 +17,8 @@ mod registry;
 mod restart;
 mod scale;
 mod start;
+mod waiting;
+mod watch;
 
 use std::time::Duration;
 

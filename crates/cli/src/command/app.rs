@@ -1,6 +1,7 @@
 //! `ensemble app …`: creates, lists, shows and deletes applications, and finds the one that is meant.
 
 use crate::client::{Client, parameter};
+use crate::command::operation;
 use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::operation_progress::{self, Waiting};
@@ -44,6 +45,17 @@ pub(crate) enum Command {
         min_ready: u32,
     },
     Delete(Delete),
+    /// List what was asked of an application, newest first; of a deleted one by its id
+    #[command(after_help = "Examples:
+  ensemble app history hello
+  ensemble app history 474bdef0-d149-4695-abfb-52912d9143f0 -o json")]
+    History {
+        /// An id, a unique prefix of one, or a name
+        app: String,
+        /// At most this many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
 }
 
 /// Create an application from a template or an image
@@ -51,7 +63,7 @@ pub(crate) enum Command {
 #[command(after_help = "Examples:
   ensemble app create --image oci:target/hello-edge.oci --name hello
   ensemble app create template.json
-  ensemble app create --image oci:/images/web.oci --name web --add 310100/cmcc=2")]
+  ensemble app create --image oci:/images/web.oci --name web --add 310100/cmcc=2 --wait-timeout 30")]
 #[command(override_usage = "ensemble app create [OPTIONS] <TEMPLATE>
        ensemble app create [OPTIONS] --image <IMAGE> --name <NAME>")]
 pub(crate) struct Create {
@@ -116,6 +128,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Show { app } => show(context, &app).await,
         Command::Modify { app, min_ready } => modify(context, &app, min_ready).await,
         Command::Delete(arguments) => delete(context, arguments).await,
+        Command::History { app, limit } => operation::history(context, &app, limit).await,
     }
 }
 
@@ -187,7 +200,7 @@ async fn create(context: &Context, arguments: Create) -> Outcome {
     if let Some(timeout) = arguments.timeout {
         parameters.push(parameter("Timeout", timeout));
     }
-    let answer = client.call("CreateApplication", &parameters).await?;
+    let answer = operation_progress::submit(&client, "CreateApplication", &parameters).await?;
     let app = answer["AppId"].as_str().unwrap_or_default();
     let request = answer["RequestId"].as_str().unwrap_or_default();
     if context.form().is_json() && arguments.waiting.no_wait {
@@ -365,7 +378,7 @@ async fn delete(context: &Context, arguments: Delete) -> Outcome {
     if let Some(timeout) = arguments.timeout {
         parameters.push(parameter("Timeout", timeout));
     }
-    let answer = client.call("DeleteApplication", &parameters).await?;
+    let answer = operation_progress::submit(&client, "DeleteApplication", &parameters).await?;
     let request = answer["RequestId"].as_str().unwrap_or_default();
     context.say(&format!("deleting {}, {}    request {request}", found.name, counted(instances, "instance")));
     operation_progress::finish(context, &client, &answer, &arguments.waiting).await

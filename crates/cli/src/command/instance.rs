@@ -1,4 +1,7 @@
-//! `ensemble instance …`: instances one by one: those that exist by themselves, and the protection of any.
+//! `ensemble instance …`: instances one by one: how one is and why it is there, those that exist by themselves, and the
+//! protection of any.
+
+mod explained;
 
 use crate::client::{Client, Parameters, parameter};
 use crate::command::app::print_answer;
@@ -8,6 +11,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, Form, Listing, Row};
 use crate::words::counted;
 use clap::{Args, Subcommand};
+use explained::Why;
 use serde_json::{Value, json};
 
 #[derive(Debug, Subcommand)]
@@ -19,6 +23,17 @@ pub(crate) enum Command {
     List {
         /// An id, a unique prefix of one, or a name; without one, the instances that exist by themselves
         app: Option<String>,
+    },
+    /// Show one instance, also one that is gone since yesterday
+    #[command(after_help = "Examples:
+  ensemble instance show i-5s9boobrmh5000kv4jmi0oeai
+  ensemble instance show i-5s9boobrmh5000kv4jmi0oeai --why")]
+    Show {
+        /// Its id
+        id: String,
+        /// Also tell which operations placed and released it, for which item of which selector, and who asked
+        #[arg(long)]
+        why: bool,
     },
     Create(Create),
     /// Give up an instance that exists by itself
@@ -79,6 +94,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::List { app: Some(app) } => instances::of(context, &app).await,
         Command::List { app: None } => list(context).await,
+        Command::Show { id, why } => show(context, &id, if why { Why::Told } else { Why::LeftOut }).await,
         Command::Create(create) => self::create(context, create).await,
         Command::Release { id } => release(context, &id).await,
         Command::Protect { ids } => protect(context, "ProtectInstances", &ids).await,
@@ -117,6 +133,19 @@ fn row(instance: Value) -> Row {
         text("CreationTime"),
     ];
     Row { name: text("InstanceId"), cells, json: instance }
+}
+
+async fn show(context: &Context, id: &str, why: Why) -> Outcome {
+    let mut answer = context.client()?.call("ExplainInstance", &vec![parameter("InstanceId", id)]).await?;
+    let instance = answer["Instance"].take();
+    match context.form() {
+        Form::Json | Form::Ndjson => output::print_document(context.form(), &instance),
+        Form::Name => output::line(instance["InstanceId"].as_str().unwrap_or_default()),
+        Form::Table | Form::Wide => {
+            explained::lines(&instance, why).iter().for_each(|line| output::line(line));
+        }
+    }
+    Ok(Exit::Done)
 }
 
 async fn create(context: &Context, create: Create) -> Outcome {

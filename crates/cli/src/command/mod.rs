@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Rescale(rescale::Arguments),
     Plan(plan::Arguments),
     Instances(instances::Arguments),
-    /// List, create, release and protect instances one by one
+    /// List, show, create, release and protect instances one by one
     #[command(subcommand)]
     Instance(instance::Command),
     Rebalance(rebalance::Arguments),

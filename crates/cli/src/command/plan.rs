@@ -125,7 +125,8 @@ fn print(plan: &Value, call: &Call, found: &Found, reasons: bool) {
                 output::line(&format!("      {}  {}", text("InstanceId"), text("Reason")));
             }
         }
-        if let Some(shortage) = item["Shortage"].as_object() {
+        let shortage = &item["Shortage"];
+        if shortage.is_object() {
             output::line(&format!(
                 "  ! item {}: {} missing of {}",
                 item["Index"], shortage["Missing"], item["Wanted"]

@@ -109,11 +109,12 @@ async fn send(context: &Context, client: &Client, order: &Order, waiting: &Waiti
         let many = if plan.is_null() { "instances".to_owned() } else { counted(placed(plan), "instance") };
         context.confirm(&format!("release {many} of {}?", order.name))?;
     }
-    let answer =
-        client.call("RescaleApplication", &order.parameters).await.map_err(|failure| match failure.exit {
+    let answer = operation_progress::submit(client, "RescaleApplication", &order.parameters).await.map_err(
+        |failure| match failure.exit {
             Exit::DoesNotFit => with_partial_hint(plan, failure),
             _ => failure,
-        })?;
+        },
+    )?;
     let request = answer["RequestId"].as_str().unwrap_or_default();
     context.say(&format!("{}    request {request}", announcement(order)));
     let exit = operation_progress::finish(context, client, &answer, waiting).await?;

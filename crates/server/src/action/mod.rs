@@ -15,6 +15,7 @@ mod describe_images;
 mod describe_instance_logs;
 mod describe_instances;
 mod describe_operation;
+mod explain_instance;
 mod list_applications;
 mod list_operations;
 mod modify_application_attribute;
@@ -249,6 +250,10 @@ fn read(context: &Context, permit: Result<Permit, Error>, parameters: &Parameter
         "DescribeOperation" => {
             let request = wire::describe_operation::Request::read(parameters)?;
             describe_operation::handle(context, &permit?, request)
+        }
+        "ExplainInstance" => {
+            let request = wire::explain_instance::Request::read(parameters)?;
+            explain_instance::handle(context, &permit?, request)
         }
         "ListOperations" => {
             let request = wire::list_operations::Request::read(parameters)?;

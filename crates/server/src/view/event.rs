@@ -45,8 +45,7 @@ pub(crate) fn instance(
     pulls: &Pulls,
 ) -> Option<payload::Instance> {
     if let Some(instance) = account.instance(id) {
-        let name = account.application(&instance.app).map_or("", |application| &application.meta.name);
-        return Some(shown(instance, instance.status().as_str(), pods(account, instance, name, pulls)));
+        return Some(shown(instance, instance.status().as_str(), pods_of(account, instance, pulls)));
     }
     let gone = account.gone(id)?;
     Some(shown(&gone.instance, "Gone", Vec::new()))
@@ -63,6 +62,12 @@ fn shown(instance: &Instance, status: &str, pods: Vec<payload::Pod>) -> payload:
         create_time: spaced(instance.created_at.0),
         pods,
     }
+}
+
+/// The devices of an instance of the account.
+pub(super) fn pods_of(account: AccountView<'_>, instance: &Instance, pulls: &Pulls) -> Vec<payload::Pod> {
+    let name = account.application(&instance.app).map_or("", |application| &application.meta.name);
+    pods(account, instance, name, pulls)
 }
 
 fn pods(account: AccountView<'_>, instance: &Instance, app_name: &str, pulls: &Pulls) -> Vec<payload::Pod> {

@@ -7,11 +7,13 @@ pub(crate) mod device;
 mod district;
 pub(crate) mod event;
 pub(crate) mod operation;
+mod parameters;
 pub(crate) mod plan;
 pub(crate) mod pulls;
 mod selection;
 #[cfg(test)]
 mod tests;
+pub(crate) mod why;
 
 pub(crate) use selection::Selection;
 

@@ -1,16 +1,17 @@
 //! `Operation` as DescribeOperation, ListOperations and Watch show it (`decisions.md` §5).
 
+use super::parameters;
 use super::pulls::{self, Pulls};
 use ensemble_model::id::Digest;
 use ensemble_model::instance::{Instance, PodStatus};
-use ensemble_model::operation::{Operation, OperationKind, Role, Target, TargetState};
+use ensemble_model::operation::{Operation, OperationKind, Role, Subject, Target, TargetState};
 use ensemble_model::state::AccountView;
 use ensemble_model::time::WallTime;
 use ensemble_wire::payload::operation as payload;
 use ensemble_wire::time::iso;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether an operation is shown with its history.
+/// Whether an operation is shown with its history: its steps, and how it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Steps {
     Shown,
@@ -24,13 +25,21 @@ pub(crate) fn operation(
     pulls: &Pulls,
 ) -> payload::Operation {
     let app = operation.subject.app();
+    let whole = steps == Steps::Shown;
     payload::Operation {
         operation_id: operation.id.to_string(),
         action: operation.action.clone(),
         rescale_type: rescale_type(operation.kind),
         app_id: app.map(ToString::to_string).unwrap_or_default(),
+        ens_region_id: match &operation.subject {
+            Subject::Node(node) => Some(node.to_string()),
+            Subject::Application(_) | Subject::Account => None,
+        },
         revision: operation.revision,
         principal: operation.caller.principal.clone(),
+        access_key_id: whole.then(|| operation.caller.key_id.clone()),
+        source_ip: whole.then(|| operation.caller.source.clone()),
+        parameters: whole.then(|| parameters::shown(&operation.parameters)),
         status: operation.status.as_str().to_owned(),
         accepted_at: time(operation.accepted_at),
         deadline: time(operation.deadline_at),
@@ -47,7 +56,7 @@ pub(crate) fn operation(
     }
 }
 
-fn rescale_type(kind: OperationKind) -> Option<String> {
+pub(super) fn rescale_type(kind: OperationKind) -> Option<String> {
     match kind {
         OperationKind::Add => Some("Add".into()),
         OperationKind::Del => Some("Del".into()),
@@ -115,6 +124,6 @@ fn step(step: &ensemble_model::operation::Step) -> payload::Step {
     payload::Step { at: time(step.at), text: step.text.clone() }
 }
 
-fn time(at: WallTime) -> String {
+pub(super) fn time(at: WallTime) -> String {
     iso(at.0)
 }

@@ -342,6 +342,17 @@ fn an_operation_counts_by_node_and_says_how_its_instances_are() {
 }
 
 #[test]
+fn an_instance_tells_what_placed_it_for_which_item_and_why_it_goes() {
+    let state = scaled().state;
+    let permit = permit();
+    let account = state.account(&permit);
+    let why = |id: &str| super::why::instance(account, &InstanceId::new(id), &Pulls::new());
+
+    insta::assert_json_snapshot!(why("i-d").unwrap());
+    assert_eq!(why("i-none"), None);
+}
+
+#[test]
 fn a_node_out_of_reach_shows_its_devices_as_unknown() {
     let mut history = scaled();
 

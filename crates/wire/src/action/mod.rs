@@ -15,6 +15,7 @@ pub mod describe_instance_logs;
 pub mod describe_instance_types;
 pub mod describe_instances;
 pub mod describe_operation;
+pub mod explain_instance;
 pub mod list_applications;
 pub mod list_operations;
 pub mod modify_application_attribute;
@@ -138,8 +139,12 @@ const OPERATION: &[Member] = &[
     Member::text("Action", "RescaleApplication"),
     Member::text("RescaleType", "Add"),
     Member::text("AppId", "474bdef0-d149-4695-abfb-52912d9143f0"),
+    Member::text("EnsRegionId", "cn-shanghai-cmcc"),
     Member::integer("Revision", "7"),
     Member::text("Principal", "1234567890123456"),
+    Member::text("AccessKeyId", "LTAI5tExampleExample7Q2x"),
+    Member::text("SourceIp", "127.0.0.1"),
+    Member::list("Parameters", &Schema::Object(PARAMETER)),
     Member::text("Status", "Running"),
     Member::text("AcceptedAt", "2026-03-27T08:00:00Z"),
     Member::text("Deadline", "2026-03-27T08:05:00Z"),
@@ -151,6 +156,8 @@ const OPERATION: &[Member] = &[
     Member::list("Steps", &Schema::Object(STEP)),
     Member::text("Outcome", "6 of 6 ready"),
 ];
+
+const PARAMETER: &[Member] = &[Member::text("Name", "RescaleType"), Member::text("Value", "Add")];
 
 const SKIPPED: &[Member] =
     &[Member::integer("Index", "0"), Member::integer("Wanted", "2"), Member::text("Reason", "no room")];

@@ -115,6 +115,15 @@ pub fn frame(name: &str, data: &str, id: Option<u64>) -> String {
     frame
 }
 
+/// The frame of progress, which is in no log and so has no sequence. The comment tells a reader that no entry of the
+/// log is begun by it: it may be shown at once, and need not come again in a stream that is resumed.
+pub fn progress_frame(name: &str, data: &str) -> String {
+    format!(": {PROGRESS}\n{}", frame(name, data, None))
+}
+
+/// The comment of [`progress_frame`].
+pub const PROGRESS: &str = "progress";
+
 /// The comment that keeps a quiet stream open.
 pub const HEARTBEAT: &str = ": still here\n\n";
 
@@ -127,6 +136,7 @@ mod tests {
         let event = Event::Resync(Resync { oldest: 7 });
 
         assert_eq!(frame(event.name(), &event.data(), None), "event: resync\ndata: {\"Oldest\":7}\n\n");
+        assert_eq!(progress_frame("a", "x"), ": progress\nevent: a\ndata: x\n\n");
         assert_eq!(frame("a", "x\ny", Some(9)), "id: 9\nevent: a\ndata: x\ndata: y\n\n");
     }
 }

@@ -13,9 +13,22 @@ pub struct Operation {
     pub action: String,
     /// `Add` or `Del`, of a RescaleApplication.
     pub rescale_type: Option<String>,
+    /// Empty for what is about no application.
     pub app_id: String,
+    /// The edge node that it is about, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ens_region_id: Option<String>,
     pub revision: u64,
     pub principal: String,
+    /// With which key it was asked; left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<String>,
+    /// From which address; left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_ip: Option<String>,
+    /// As they were called, what may be secret hidden; left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Vec<Parameter>>,
     /// `Running`, `Succeeded`, `Failed`, `Canceled`, `Superseded`.
     pub status: String,
     pub accepted_at: String,
@@ -32,6 +45,14 @@ pub struct Operation {
     pub steps: Option<Vec<Step>>,
     /// One sentence, once it ended.
     pub outcome: Option<String>,
+}
+
+/// A parameter of the call; JSON stands as its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Parameter {
+    pub name: String,
+    pub value: String,
 }
 
 /// A selector item that did not fit (`AllowPartial`).

@@ -1,5 +1,7 @@
 //! The command line against a live server over the simulated engine: what it prints and how it exits.
 
+mod history;
+mod plan_file;
 mod site;
 
 use assert_cmd::Command;

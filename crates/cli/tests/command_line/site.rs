@@ -1,7 +1,5 @@
 //! What tests of the command line share: a server of its own over the simulated engine, and commands run against it.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
 use assert_cmd::Command;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};

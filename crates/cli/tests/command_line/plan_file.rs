@@ -1,9 +1,7 @@
 //! Plans in files, against a live server: what is done is exactly what was planned, once, or nothing.
 
-mod site;
-
+use crate::site::Site;
 use serde_json::Value;
-use site::Site;
 use std::fs;
 
 #[test]

@@ -83,7 +83,6 @@ fn begin(
     draining: &Draining,
     plan: &MovePlan,
 ) {
-    let Some(call) = draft.state.operations.get(&draining.operation).cloned() else { return };
     let before = draft.state.clone();
     let mut draw = Draw::new(&before, seed(&before, node));
     let (id, app, now) = (draw.operation(), application.id.clone(), draft.now);
@@ -94,9 +93,9 @@ fn begin(
             account: application.account.clone(),
             subject: Subject::Application(app.clone()),
             kind: OperationKind::Move,
-            action: call.action.clone(),
-            caller: call.caller.clone(),
-            parameters: Arc::clone(&call.parameters),
+            action: "DrainEdgeNode".to_owned(),
+            caller: draining.caller.clone(),
+            parameters: Arc::clone(&draining.parameters),
             client_token: None,
             nonce: None,
             timeout_s: moving::MOVE_S,

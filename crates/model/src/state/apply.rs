@@ -73,9 +73,15 @@ impl State {
                 });
             }
             Event::NodeDraining { node, operation } => {
-                let (since, operation) = (now.wall, operation.clone());
-                self.draining
-                    .insert(node.clone(), Draining { since, operation, failed: imbl::OrdSet::new() });
+                let Some(call) = self.operations.get(operation) else { return };
+                let draining = Draining {
+                    since: now.wall,
+                    operation: operation.clone(),
+                    caller: call.caller.clone(),
+                    parameters: Arc::clone(&call.parameters),
+                    failed: imbl::OrdSet::new(),
+                };
+                self.draining.insert(node.clone(), draining);
             }
             Event::NodeResumed { node } => {
                 self.draining.remove(node);

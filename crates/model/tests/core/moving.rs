@@ -290,3 +290,22 @@ fn a_move_goes_on_when_the_floor_is_lowered() {
 
     assert_eq!(house.releasing(), [moves]);
 }
+
+#[test]
+fn a_drain_goes_on_when_its_call_is_forgotten() {
+    const WEEK_S: i64 = 7 * 24 * 3_600;
+    let mut house = house_with(2);
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
+    let call = house.state().account(&permit()).operations(None)[1].id.clone();
+    house.unreachable(OTHER);
+    assert_eq!(house.held_on(SHANGHAI).len(), 1, "what was to come cannot be reached");
+    house.jump(WEEK_S + 1);
+    house.back();
+
+    // Whatever is written of the application takes away that its move failed; its end lets an older one be forgotten.
+    let keep = ModifyApplication { app: app(), min_ready: 0, if_revision: None };
+    house.change(Change::Modify(keep)).expect("nothing is in the way");
+
+    assert!(house.state().account(&permit()).operation(&call).is_none(), "it is forgotten");
+    assert_eq!(moved(&house).status, OperationStatus::Running, "it moves after all");
+}

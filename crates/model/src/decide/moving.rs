@@ -24,19 +24,21 @@ pub(super) fn advance(draft: &mut Draft, operation: &OperationId) {
     let moving = |found: &&Arc<Operation>| found.kind == OperationKind::Move && found.is_running();
     let Some(found) = draft.state.operations.get(operation).filter(moving).cloned() else { return };
     let Some(app) = found.subject.app().cloned() else { return };
+    let olds = found.targets.iter().filter(|target| target.replaced_by.is_some());
+    let mut replaced: Vec<(&Target, &Arc<Instance>)> = olds
+        .filter_map(|target| {
+            let is_it = |other: &&Target| Some(&other.instance) == target.replaced_by.as_ref();
+            let successor = found.targets.iter().find(is_it)?;
+            let old = draft.state.instances.get(&target.instance).filter(|old| old.is_held())?;
+            (successor.state == TargetState::Done).then_some((target, old))
+        })
+        .collect();
+    // Once one that is not ready is gone, less has to stay ready: then another may go that may not before.
+    replaced.sort_by_key(|(_, old)| old.is_ready());
     let mut floor = Floor::of(&draft.state, &app);
-    let mut instances = Vec::new();
-    for target in found.targets.iter().filter(|target| target.replaced_by.is_some()) {
-        let Some(old) = draft.state.instances.get(&target.instance).filter(|old| old.is_held()) else {
-            continue;
-        };
-        let successor =
-            found.targets.iter().find(|other| Some(&other.instance) == target.replaced_by.as_ref());
-        let is_ready = successor.is_some_and(|successor| successor.state == TargetState::Done);
-        if is_ready && floor.take(old) {
-            instances.push(ReleasedInstance { id: old.id.clone(), item: target.item });
-        }
-    }
+    let going = replaced.into_iter().filter(|(_, old)| floor.take(old));
+    let instances: Vec<ReleasedInstance> =
+        going.map(|(target, old)| ReleasedInstance { id: old.id.clone(), item: target.item }).collect();
     if !instances.is_empty() {
         let (operation, cause) = (operation.clone(), ReleaseCause::Moved);
         draft.emit(Event::InstancesReleasing { operation, app, cause, instances });

@@ -202,11 +202,11 @@ fn a_move_waits_for_the_floor_of_the_node_it_leaves() {
     let new = unready(&house);
     house.report(&here[..1], starting);
 
-    // One of the two here is ready: it must stay while the other is wanted.
-    house.ready(&new);
-    assert_eq!(house.releasing(), here[..1], "the one that is not ready makes way first");
-    house.gone(&here[..1]);
-    house.gone(&house.releasing());
+    // One of the two here is ready: it must stay while the other is wanted, and that one makes way first.
+    house.ready(&new[..1]);
+    house.ready(&new[1..]);
+    assert_eq!(house.releasing(), here);
+    house.gone(&here);
     assert_eq!(house.held_on(SHANGHAI).len(), 0);
 }
 
@@ -308,4 +308,19 @@ fn a_drain_goes_on_when_its_call_is_forgotten() {
 
     assert!(house.state().account(&permit()).operation(&call).is_none(), "it is forgotten");
     assert_eq!(moved(&house).status, OperationStatus::Running, "it moves after all");
+}
+
+#[test]
+fn what_is_not_ready_goes_first_and_lets_the_others_go() {
+    let mut house = house_with(6);
+    let keep = ModifyApplication { app: app(), min_ready: 2, if_revision: None };
+    house.change(Change::Modify(keep)).expect("nothing is in the way");
+    let here = house.held_on(SHANGHAI);
+    house.report(&here[1..], starting);
+    house.change(node(NodeChange::Drain)).expect("there is room, and nothing is in the way");
+
+    // One of three is ready: it may go with the two others only.
+    house.ready(&unready(&house).into_iter().filter(|id| !here.contains(id)).collect::<Vec<_>>());
+
+    assert_eq!(house.releasing(), here);
 }

@@ -37,11 +37,15 @@ pub(crate) struct Client {
     apps: Vec<AppId>,
     most_apps: usize,
     made: u64,
+    /// Has no applications, and a say about edge nodes.
+    is_operator: bool,
 }
 
 /// What a client does with one act.
 pub(crate) struct Act {
     pub(crate) requests: Vec<Request>,
+    /// What is asked a moment later, whatever has become of them.
+    pub(crate) second_thought: Option<Request>,
     /// Each of them is sent a second time.
     pub(crate) is_doubled: bool,
 }
@@ -57,7 +61,12 @@ impl Client {
             apps: Vec::new(),
             most_apps,
             made: 0,
+            is_operator: false,
         }
+    }
+
+    pub(crate) fn operator(index: usize, seed: u64) -> Self {
+        Self { is_operator: true, ..Self::new(index, seed, 0) }
     }
 
     pub(crate) fn permit(&self) -> Permit {
@@ -71,12 +80,20 @@ impl Client {
 
     pub(crate) fn act(&mut self, state: &Arc<State>, wall: WallTime, faults: &mut Faults) -> Act {
         let fleet = Arc::clone(state.fleet());
+        if self.is_operator {
+            let change = self.about_a_node(state);
+            let nothing = Act { requests: Vec::new(), second_thought: None, is_doubled: false };
+            return change.map_or(nothing, |change| {
+                let action = change.action();
+                self.one(change, action, wall, faults)
+            });
+        }
         if self.apps.is_empty() || (self.apps.len() < self.most_apps && self.dice.happens(300)) {
             let change = self.create(&fleet);
             return self.one(change, "CreateApplication", wall, faults);
         }
         let Some(app) = self.dice.pick(&self.apps).cloned() else {
-            return Act { requests: Vec::new(), is_doubled: false };
+            return Act { requests: Vec::new(), second_thought: None, is_doubled: false };
         };
         if faults.strikes(Fault::Flood, 4, &mut self.dice) {
             let mut requests = Vec::new();
@@ -84,7 +101,7 @@ impl Client {
                 let change = Change::Rescale(self.rescale(&app, &fleet, 1));
                 requests.push(self.request(change, "RescaleApplication", wall));
             }
-            return Act { requests, is_doubled: false };
+            return Act { requests, second_thought: None, is_doubled: false };
         }
         if self.dice.happens(20) || faults.strikes(Fault::OutOfOrderDelete, 15, &mut self.dice) {
             let change = Change::Delete(DeleteApplication {
@@ -94,12 +111,15 @@ impl Client {
             });
             return self.one(change, "DeleteApplication", wall, faults);
         }
-        if self.dice.happens(450)
+        if self.dice.happens(550)
             && let Some(change) = self.ask(&app, state)
         {
+            let (change, plan, move_plan) = self.planned(change, state);
             let action = change.action();
             let mut act = self.one(change, action, wall, faults);
-            act.requests.extend(self.second_thought(&act.requests[0], wall));
+            for request in &mut act.requests {
+                (request.plan, request.move_plan) = (plan.clone(), move_plan.clone());
+            }
             return act;
         }
         let mut rescale = self.rescale(&app, &fleet, 4);
@@ -132,7 +152,7 @@ impl Client {
     pub(crate) fn again(&mut self, request: &Request, wall: WallTime) -> Request {
         let mut again = request.clone();
         again.outcome = Outcome::Unknown;
-        (again.ruling, again.foretold) = (None, None);
+        (again.ruling, again.foretold, again.foretold_moves) = (None, None, None);
         again.command.request.request_id = self.request_id();
         again.command.request.nonce = Some(self.nonce(wall));
         again.command.seed = self.dice.next();
@@ -158,7 +178,9 @@ impl Client {
 
     fn one(&mut self, change: Change, action: &str, wall: WallTime, faults: &mut Faults) -> Act {
         let is_doubled = faults.strikes(Fault::DuplicateRequest, 30, &mut self.dice);
-        Act { requests: vec![self.request(change, action, wall)], is_doubled }
+        let request = self.request(change, action, wall);
+        let second_thought = self.second_thought(&request, wall);
+        Act { requests: vec![request], second_thought, is_doubled }
     }
 
     fn request(&mut self, change: Change, action: &str, wall: WallTime) -> Request {
@@ -180,8 +202,10 @@ impl Client {
             command,
             outcome: Outcome::Unknown,
             plan: None,
+            move_plan: None,
             ruling: None,
             foretold: None,
+            foretold_moves: None,
             is_doubled: false,
         }
     }
@@ -236,7 +260,7 @@ impl Client {
                 app_type: "Common".to_owned(),
                 description: String::new(),
             },
-            resources: attributes(spec, strategy),
+            resources: attributes(spec, strategy, self.dice.below(6).saturating_sub(3) as u32),
             version: VersionName::new("v1"),
             workloads,
             pins: BTreeMap::from([("oci:/srv/hello".to_owned(), Digest::new(format!("sha256:{:064x}", 1)))]),
@@ -309,7 +333,7 @@ fn container() -> Container {
     }
 }
 
-fn attributes(spec: &str, strategy: Strategy) -> ResourceAttribute {
+fn attributes(spec: &str, strategy: Strategy, min_ready: u32) -> ResourceAttribute {
     ResourceAttribute {
         resource_type: "Instance".to_owned(),
         resource_agent: "Container".to_owned(),
@@ -323,6 +347,6 @@ fn attributes(spec: &str, strategy: Strategy) -> ResourceAttribute {
         image_id: None,
         net_security_strategy: None,
         init_config: None,
-        min_ready: 0,
+        min_ready,
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::reference::Ruling;
 use ensemble_model::command::{Accepted, Command};
-use ensemble_model::decide::PlanAnswer;
+use ensemble_model::decide::{MoveAnswer, PlanAnswer};
 use ensemble_model::id::OperationId;
-use ensemble_model::plan::Plan;
+use ensemble_model::plan::{MovePlan, Plan};
 use ensemble_model::refusal::Refusal;
 use std::collections::BTreeMap;
 
@@ -18,10 +18,14 @@ pub(crate) struct Request {
     pub(crate) outcome: Outcome,
     /// What it was planned on, where it carries `IfPlan`.
     pub(crate) plan: Option<Plan>,
+    /// The same, of a rebalance.
+    pub(crate) move_plan: Option<MovePlan>,
     /// What has to become of it, by the rules, on the state that it was decided on; where that can be told.
     pub(crate) ruling: Option<Ruling>,
     /// What the core's own `plan` says of it there.
     pub(crate) foretold: Option<Result<PlanAnswer, Refusal>>,
+    /// The same, of a rebalance.
+    pub(crate) foretold_moves: Option<Result<MoveAnswer, Refusal>>,
     /// It was sent twice, as it is.
     pub(crate) is_doubled: bool,
 }

@@ -62,7 +62,9 @@ impl Scenario {
         }
         let accounts = 2 + dice.below(2) as usize;
         let most_apps = options.applications.div_ceil(accounts).max(1);
-        let clients = (0..accounts).map(|index| Client::new(index, options.seed, most_apps)).collect();
+        let mut clients: Vec<Client> =
+            (0..accounts).map(|index| Client::new(index, options.seed, most_apps)).collect();
+        clients.push(Client::operator(accounts, options.seed));
         Self {
             fleet: Arc::new(Fleet { engines, nodes, districts: table.districts }),
             hosts,

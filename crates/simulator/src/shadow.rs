@@ -4,7 +4,7 @@
 
 mod fold;
 
-use ensemble_model::application::Strategy;
+use ensemble_model::application::{Phase, Strategy};
 use ensemble_model::event::Entry;
 use ensemble_model::fleet::Fleet;
 use ensemble_model::id::{AccountId, AppId, EdgeNodeId, InstanceId, Isp, OperationId, VersionName};
@@ -36,7 +36,8 @@ pub(crate) struct Shadow {
     /// Instances by themselves.
     pub(crate) owned: OrdMap<InstanceId, Own>,
     pub(crate) unreachable: OrdSet<EdgeNodeId>,
-    pub(crate) draining: OrdSet<EdgeNodeId>,
+    /// Nodes that are to be emptied, with the applications of which a move from there failed.
+    pub(crate) draining: OrdMap<EdgeNodeId, OrdSet<AppId>>,
     pub(crate) tokens: OrdMap<TokenKey, Token>,
     /// When each accepted write with a token was.
     token_times: Vector<WallTime>,
@@ -73,6 +74,7 @@ pub(crate) struct App {
     pub(crate) resources: Resources,
     pub(crate) stable: VersionName,
     pub(crate) min_ready: u32,
+    pub(crate) phase: Phase,
     pub(crate) running: Option<OperationId>,
     pub(crate) revision: u64,
     /// A Delete was accepted.
@@ -96,8 +98,6 @@ pub(crate) struct Instance {
     pub(crate) released_by: Option<OperationId>,
     /// It was released while its node was out of reach, and nobody there was told yet.
     pub(crate) untold: bool,
-    /// It was to go once, and stays after all: whoever runs it may have been told in between.
-    pub(crate) was_revived: bool,
     pub(crate) protected: bool,
     pub(crate) ready: bool,
     /// Its node was cut off, and nothing was heard of it since.
@@ -111,6 +111,8 @@ pub(crate) struct Operation {
     /// The application that it is about, if it is about one.
     pub(crate) app: Option<AppId>,
     pub(crate) kind: OperationKind,
+    /// The API action that led to it.
+    pub(crate) action: String,
     pub(crate) timeout_s: u32,
     pub(crate) on_timeout: OnTimeout,
     pub(crate) is_undoing: bool,
@@ -122,6 +124,8 @@ pub(crate) struct Operation {
     pub(crate) targets: OrdMap<InstanceId, usize>,
     /// What makes room, and for what, where instances are moved.
     pub(crate) moves: OrdMap<InstanceId, InstanceId>,
+    /// The nodes that they leave.
+    pub(crate) left: OrdSet<EdgeNodeId>,
 }
 
 /// A record as it was read.
@@ -165,16 +169,17 @@ impl Shadow {
         })
     }
 
-    /// How many are held and how many of them are ready, of one application on one node and carrier.
-    pub(crate) fn cell(&self, app: &AppId, node: &EdgeNodeId, isp: &Isp) -> (u32, u32) {
-        let here =
-            self.held().filter(|(_, found)| found.app == *app && found.node == *node && found.isp == *isp);
-        here.fold((0, 0), |(held, ready), (_, found)| (held + 1, ready + u32::from(found.is_ready())))
-    }
-
     /// The instance that an account knows by this id.
     pub(crate) fn known_as<'a>(&'a self, id: &'a InstanceId) -> &'a InstanceId {
         self.owned.get(id).and_then(|own| own.runs.as_ref()).unwrap_or(id)
+    }
+
+    /// What an application holds.
+    pub(crate) fn held_by<'a>(
+        &'a self,
+        app: &'a AppId,
+    ) -> impl Iterator<Item = (&'a InstanceId, &'a Instance)> {
+        self.held().filter(move |(_, instance)| instance.app == *app)
     }
 
     pub(crate) fn held(&self) -> impl Iterator<Item = (&InstanceId, &Instance)> {

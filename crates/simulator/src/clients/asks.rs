@@ -1,5 +1,5 @@
 //! What clients ask beside scaling by area: for instances by name and by themselves, for protection, floors and balance,
-//! to cancel what is under way; and, of the first of them, who is the operator, about edge nodes.
+//! to cancel what is under way; and what the operator asks, about edge nodes.
 
 use super::Client;
 use crate::request::Request;
@@ -12,6 +12,7 @@ use ensemble_model::command::{
 use ensemble_model::decide;
 use ensemble_model::id::{AppId, EdgeNodeId, InstanceId, SpecName};
 use ensemble_model::operation::OnTimeout;
+use ensemble_model::plan::{MovePlan, Plan};
 use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::state::State;
 use ensemble_model::time::WallTime;
@@ -20,18 +21,23 @@ use serde_json::Value;
 impl Client {
     /// Something of that, where there is something to ask for.
     pub(super) fn ask(&mut self, app: &AppId, state: &State) -> Option<Change> {
-        Some(match self.dice.below(14) {
-            0..=2 => Change::Rescale(self.by_name(app, state)),
-            3 => self.run(state),
-            4 => self.give_up(state)?,
-            5 => self.protect(app, state)?,
-            6 => {
+        let is_cut_off = state.account(&self.permit).instances(app).iter().any(|found| found.unknown);
+        if is_cut_off && self.dice.happens(400) {
+            return Some(Change::Rescale(self.by_name(app, Direction::Del, state)));
+        }
+        Some(match self.dice.below(16) {
+            0..=2 => Change::Rescale(self.by_name(app, Direction::Del, state)),
+            3..=5 => Change::Rescale(self.by_name(app, Direction::Add, state)),
+            6..=7 => self.run(state),
+            8 => self.give_up(state)?,
+            9..=10 => self.protect(app, state)?,
+            11 => {
                 let min_ready = self.dice.below(3) as u32;
                 let if_revision = if self.dice.happens(300) { self.remembered(app, state) } else { None };
                 Change::Modify(ModifyApplication { app: app.clone(), min_ready, if_revision })
             }
-            7 => self.rebalance(app, state),
-            8..=10 => {
+            12..=13 => self.rebalance(app, state),
+            _ => {
                 // Mostly what is under way.
                 let account = state.account(&self.permit);
                 let running = account.application(app).and_then(|found| found.operation.clone());
@@ -39,14 +45,18 @@ impl Client {
                 let operation = running.or(newest)?;
                 Change::Cancel(CancelOperation { operation, mode: self.on_timeout_evenly() })
             }
-            _ => self.about_a_node(state)?,
         })
     }
 
     /// Cancels what it has only just asked for.
     pub(super) fn second_thought(&mut self, request: &Request, wall: WallTime) -> Option<Request> {
-        let is_rescale = matches!(request.command.change, Change::Rescale(_));
-        if !is_rescale || !self.dice.happens(250) {
+        let per_mille = match &request.command.change {
+            // What nobody was told to stop can be had back.
+            Change::Rescale(asked) if asked.level == Level::InstanceId => 400,
+            Change::Create(_) | Change::Rescale(_) | Change::Rebalance(_) => 150,
+            _ => 0,
+        };
+        if !self.dice.happens(per_mille) {
             return None;
         }
         let operation = request.command.request.request_id.clone();
@@ -60,8 +70,7 @@ impl Client {
     }
 
     /// Instances that it holds, or that exist by themselves; now and then one that is not to be had.
-    fn by_name(&mut self, app: &AppId, state: &State) -> RescaleApplication {
-        let direction = if self.dice.happens(500) { Direction::Add } else { Direction::Del };
+    fn by_name(&mut self, app: &AppId, direction: Direction, state: &State) -> RescaleApplication {
         let account = state.account(&self.permit);
         let mut known: Vec<InstanceId> = match direction {
             Direction::Add => account.own_instances().map(|own| own.id.clone()).collect(),
@@ -69,27 +78,28 @@ impl Client {
                 account.instances(app).into_iter().map(|found| found.shown_id().clone()).collect()
             }
         };
-        // What cannot be reached, first, now and then: nobody there is told until it is back.
-        if self.dice.happens(300) {
-            known.retain(|id| account.instance(id).is_some_and(|found| found.unknown));
-        }
         let mut named = Vec::new();
         for _ in 0..self.dice.between(1, 3) {
             let Some(at) = self.dice.index(known.len()) else { break };
             named.push(known.swap_remove(at));
         }
+        // Beside what can be reached, now and then, what cannot: nobody there is told until it is back.
+        known.retain(|id| account.instance(id).is_some_and(|found| found.unknown));
+        if self.dice.happens(500) {
+            named.extend(self.dice.pick(&known).cloned());
+        }
         if let Some(first) = named.first().cloned().filter(|_| self.dice.happens(60)) {
             named.push(first);
         }
         if self.dice.happens(60) {
-            named.push(InstanceId::new("i-of-nobody"));
+            named.push(self.not_to_be_had(app, state));
         }
-        let count = named.len() as u32;
+        let selector = self.in_items(named, state);
         RescaleApplication {
             app: app.clone(),
             direction,
             level: Level::InstanceId,
-            selector: vec![SelectorItem { region_code: None, isp: None, count, instances: named }],
+            selector,
             to_version: None,
             timeout_s: self.timeout(),
             on_timeout: self.on_timeout(),
@@ -97,6 +107,39 @@ impl Client {
             if_revision: None,
             if_plan: None,
         }
+    }
+
+    /// Nobody's, another application's, hosted already, or managed by none.
+    fn not_to_be_had(&mut self, app: &AppId, state: &State) -> InstanceId {
+        let account = state.account(&self.permit);
+        let others = account.applications().filter(|other| other.id != *app);
+        let of_others = others.flat_map(|other| account.instances(&other.id));
+        let mut known: Vec<InstanceId> = of_others.map(|found| found.shown_id().clone()).collect();
+        known.extend(account.own_instances().map(|own| own.id.clone()));
+        known.push(InstanceId::new("i-of-nobody"));
+        self.dice.pick(&known).cloned().unwrap_or_default()
+    }
+
+    /// Some say beside the ids where they are; mostly they are right.
+    fn in_items(&mut self, mut named: Vec<InstanceId>, state: &State) -> Vec<SelectorItem> {
+        let mut items = Vec::new();
+        let rest = if self.dice.happens(300) { named.split_off(named.len() / 2) } else { Vec::new() };
+        for instances in [named, rest] {
+            if instances.is_empty() && !items.is_empty() {
+                continue;
+            }
+            let account = state.account(&self.permit);
+            let own = instances.first().and_then(|id| account.own_instance(id));
+            let place = own.map(|own| (own.node.to_string(), own.isp.clone())).or_else(|| {
+                let found = instances.first().and_then(|id| account.instance(id))?;
+                Some((found.node.to_string(), found.isp.clone()))
+            });
+            let place = place.filter(|_| self.dice.happens(200));
+            let count = instances.len() as u32 + u32::from(self.dice.happens(20));
+            let (region_code, isp) = place.unzip();
+            items.push(SelectorItem { region_code, isp, count, instances });
+        }
+        items
     }
 
     fn run(&mut self, state: &State) -> Change {
@@ -131,36 +174,50 @@ impl Client {
         Some(Change::Protect(ProtectInstances { instances, protection }))
     }
 
-    /// As it is planned now, half of the time.
     fn rebalance(&mut self, app: &AppId, state: &State) -> Change {
-        let mut asked = RebalanceApplication {
+        let if_revision = if self.dice.happens(200) { self.remembered(app, state) } else { None };
+        Change::Rebalance(RebalanceApplication {
             app: app.clone(),
             max_moves: self.dice.between(1, 4) as u32,
             timeout_s: self.timeout(),
-            if_revision: None,
+            if_revision,
             if_plan: None,
-        };
-        if self.dice.happens(500) {
-            let planned = decide::plan_rebalance(state, &self.permit, &asked);
-            asked.if_plan = planned.ok().map(|planned| planned.plan.id);
-        }
-        Change::Rebalance(asked)
+        })
     }
 
-    /// Mostly about nodes that stand out.
-    fn about_a_node(&mut self, state: &State) -> Option<Change> {
-        if self.index != 0 {
-            return None;
+    /// As it is planned now, a part of the time, with that plan.
+    pub(super) fn planned(
+        &mut self,
+        mut change: Change,
+        state: &State,
+    ) -> (Change, Option<Plan>, Option<MovePlan>) {
+        let (mut plan, mut move_plan) = (None, None);
+        match &mut change {
+            Change::Rescale(asked) if self.dice.happens(300) => {
+                plan = decide::plan(state, &self.permit, asked).ok().map(|planned| planned.plan);
+                asked.if_plan = plan.as_ref().map(|plan| plan.id.clone());
+            }
+            Change::Rebalance(asked) if self.dice.happens(500) => {
+                move_plan =
+                    decide::plan_rebalance(state, &self.permit, asked).ok().map(|planned| planned.plan);
+                asked.if_plan = move_plan.as_ref().map(|plan| plan.id.clone());
+            }
+            _ => {}
         }
+        (change, plan, move_plan)
+    }
+
+    /// What the operator asks, mostly about nodes that stand out.
+    pub(super) fn about_a_node(&mut self, state: &State) -> Option<Change> {
         let draining: Vec<EdgeNodeId> = state.draining().map(|(node, _)| node.clone()).collect();
         let lost: Vec<EdgeNodeId> = state.unreachable().cloned().collect();
         let any = self.dice.pick(&state.fleet().nodes).map(|node| node.id.clone());
         let (node, change) = match self.dice.below(10) {
-            0..=4 => (self.dice.pick(&draining).cloned().or(any)?, NodeChange::Resume),
-            5..=7 => (any?, NodeChange::Drain),
+            0..=3 => (self.dice.pick(&draining).cloned().or(any)?, NodeChange::Resume),
+            4..=6 => (any?, NodeChange::Drain),
             _ => {
                 let replacement =
-                    if self.dice.happens(500) { Replacement::Wanted } else { Replacement::None };
+                    if self.dice.happens(650) { Replacement::Wanted } else { Replacement::None };
                 let node = self.dice.pick(&lost).cloned().or(any)?;
                 (node, NodeChange::Lose { replacement, timeout_s: self.timeout() })
             }

@@ -130,8 +130,14 @@ fn an_answer_is_what_the_rules_say(answered: &Answered<'_>) -> Verdict {
         (Outcome::Unknown, _) => return Ok(0),
         // What was said before is said again, whatever the rules say now.
         (Outcome::Accepted(accepted), _) if accepted.operation != facts.request_id => return Ok(0),
-        (Outcome::Accepted(_), Ruling::Done(_)) => true,
+        (Outcome::Accepted(_), Ruling::Done(_) | Ruling::ByItsPlan) => true,
         (Outcome::Accepted(_), Ruling::Refused(_)) => false,
+        (Outcome::Refused(refusal), Ruling::ByItsPlan) => {
+            matches!(refusal, Refusal::MovesChanged { .. } | Refusal::NothingToMove { .. })
+                || reason(refusal).is_none()
+        }
+        // What is over is forgotten one day.
+        (Outcome::Refused(Refusal::UnknownOperation { .. }), Ruling::Refused(Why::NotCancelable)) => true,
         (Outcome::Refused(refusal), ruling) => match reason(refusal) {
             None => return Ok(0),
             Some(why) => *ruling == Ruling::Refused(why),
@@ -162,11 +168,11 @@ fn reason(refusal: &Refusal) -> Option<Why> {
         Refusal::InstanceInTheWay { .. } => Why::InstanceInTheWay,
         Refusal::NotCancelable { .. } => Why::NotCancelable,
         Refusal::NodeInTheWay { .. } => Why::NodeInTheWay,
+        Refusal::UnknownNode { .. } => Why::UnknownNode,
+        Refusal::MovesChanged { .. } => Why::PlanChanged,
+        Refusal::NothingToMove { .. } => Why::NothingToMove,
         Refusal::UnknownVersion { .. }
         | Refusal::UnknownSpec { .. }
-        | Refusal::UnknownNode { .. }
-        | Refusal::MovesChanged { .. }
-        | Refusal::NothingToMove { .. }
         | Refusal::TokenReused { .. }
         | Refusal::NonceUsed { .. }
         | Refusal::Template { .. }
@@ -184,12 +190,13 @@ fn missing(plan: &Plan) -> BTreeMap<usize, u32> {
 
 /// What is refused on a state is what `plan` said on it stands against the request.
 fn a_refusal_was_foretold(answered: &Answered<'_>) -> Verdict {
-    let (Some(refusal), Some(foretold)) = (no(answered), &answered.request.foretold) else { return Ok(0) };
-    if reason(refusal).is_none() {
-        return Ok(0);
-    }
+    let Some(refusal) = no(answered).filter(|refusal| reason(refusal).is_some()) else { return Ok(0) };
+    let Request { foretold, foretold_moves, .. } = answered.request;
+    let of_rescale = foretold.as_ref().map(|said| said.as_ref().map(|answer| answer.blocked.as_ref()));
+    let of_moves = foretold_moves.as_ref().map(|said| said.as_ref().map(|answer| answer.blocked.as_ref()));
+    let Some(foretold) = of_rescale.or(of_moves) else { return Ok(0) };
     let said = match (foretold, refusal) {
-        (Ok(foretold), _) => foretold.blocked.as_ref(),
+        (Ok(blocked), _) => blocked,
         // A plan says what is wrong with the input first, a write that its application is busy (`decisions.md` §3).
         (Err(_), Refusal::Busy { .. } | Refusal::BeingDeleted { .. }) => return Ok(0),
         (Err(fault), _) => Some(fault),

@@ -2,6 +2,7 @@
 
 use super::{Broken, Exercised, Verdict, check_all};
 use crate::host::Running;
+use crate::reference::moves;
 use crate::shadow::Shadow;
 use ensemble_model::operation::OperationStatus;
 use ensemble_model::time::LogTime;
@@ -19,6 +20,7 @@ pub(crate) fn check(calm: &Calm<'_>, exercised: &mut Exercised) -> Result<(), Br
         nothing_else_runs,
         everything_can_be_reached,
         nothing_is_late_in_the_end,
+        what_stays_on_a_draining_node_has_a_reason,
     )
 }
 
@@ -69,6 +71,22 @@ fn nothing_is_late_in_the_end(calm: &Calm<'_>) -> Verdict {
         }
     }
     Ok(calm.shadow.operations.len() as u64)
+}
+
+/// A node that is to be emptied keeps only what may not be moved, has nowhere to go, failed to go, or belongs to what is busy.
+fn what_stays_on_a_draining_node_has_a_reason(calm: &Calm<'_>) -> Verdict {
+    let mut looked = 0;
+    for (id, instance) in calm.shadow.held() {
+        let Some(failed) = calm.shadow.draining.get(&instance.node) else { continue };
+        let Some(app) = calm.shadow.apps.get(&instance.app) else { continue };
+        looked += 1;
+        let is_busy = app.running.is_some() || app.is_deleted || failed.contains(&instance.app);
+        let mut open = moves::open_to(calm.shadow, instance, app.resources);
+        if let Some(node) = open.next().filter(|_| !is_busy && moves::stays(instance).is_none()) {
+            return Err(format!("{id} is still on {}, and could be on {}", instance.node, node.id));
+        }
+    }
+    Ok(looked)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use ensemble_model::id::{
 };
 use ensemble_model::instance::{Origin, Scope};
 use ensemble_model::operation::{AskedItem, Caller, OnTimeout, OperationKind, OperationStatus, Subject};
+use ensemble_model::own_instance::OwnInstance;
 use ensemble_model::permit::{Permit, Principal, authorize};
 use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::spec::Resources;
@@ -263,6 +264,72 @@ pub(crate) fn ended(operation: &str, status: OperationStatus) -> Event {
     }
 }
 
+/// An instance of [`ACCOUNT`] by itself.
+pub(crate) fn own(id: &str, node: &str, isp: &str) -> OwnInstance {
+    OwnInstance {
+        id: InstanceId::new(id),
+        account: AccountId::new(ACCOUNT),
+        name: String::new(),
+        spec: SpecName::new(SPEC_NAME),
+        resources: SPEC,
+        node: EdgeNodeId::new(node),
+        isp: Isp::new(isp),
+        tags: Vec::new(),
+        echoed: json!(null),
+        created_at: NOW.wall,
+        operation: OperationId::new("OP-NEW"),
+        hosted_by: None,
+        runs: None,
+    }
+}
+
+/// One instance of [`APP`], hosted, or instead of another.
+pub(crate) fn planned_on(operation: &str, (id, node, isp): (&str, &str, &str), on: On<'_>) -> Event {
+    let mut event = planned(operation, &[(node, isp, &[id])]);
+    if let Event::InstancesPlanned { placements, .. } = &mut event {
+        for placement in placements {
+            if let On::Host(_) = on {
+                placement.origin = Origin::Hosted;
+            }
+            for planned in &mut placement.instances {
+                match on {
+                    On::Host(host) => planned.host = Some(InstanceId::new(host)),
+                    On::PlaceOf(old) => planned.replaces = Some(InstanceId::new(old)),
+                }
+            }
+        }
+    }
+    event
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum On<'a> {
+    Host(&'a str),
+    PlaceOf(&'a str),
+}
+
+/// The acceptance of something of [`ACCOUNT`] that is done at once.
+pub(crate) fn at_once(id: &str, action: &str, subject: Subject) -> Event {
+    let mut event = accepted(id, OperationKind::Immediate, &[]);
+    if let Event::OperationAccepted { operation } = &mut event {
+        (operation.action, operation.subject) = (action.to_owned(), subject);
+        (operation.timeout_s, operation.deadline) = (0, LogTime(NOW.log.0 + 1_000));
+    }
+    event
+}
+
+pub(crate) fn observed(instance: &str, ready: bool) -> Event {
+    Event::InstanceObserved { instance: InstanceId::new(instance), ready, pods: Vec::new() }
+}
+
+/// A request of [`ACCOUNT`].
+pub(crate) fn request(id: &str, change: Change) -> Request {
+    let mut request = asked(id, Direction::Add, &[]);
+    request.command.request.action = change.action().to_owned();
+    request.command.change = change;
+    request
+}
+
 /// A rescale of [`APP`] by [`ACCOUNT`], for a minute.
 pub(crate) fn asked(id: &str, direction: Direction, items: &[(&str, u32)]) -> Request {
     let selector = items.iter().map(|(code, count)| SelectorItem {
@@ -297,8 +364,10 @@ pub(crate) fn asked(id: &str, direction: Direction, items: &[(&str, u32)]) -> Re
         command,
         outcome: Outcome::Unknown,
         plan: None,
+        move_plan: None,
         ruling: None,
         foretold: None,
+        foretold_moves: None,
         is_doubled: false,
     }
 }

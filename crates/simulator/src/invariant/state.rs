@@ -2,7 +2,7 @@
 
 use super::{Broken, Exercised, Verdict, check_all};
 use crate::request::{Outcome, Requests};
-use crate::shadow::Shadow;
+use crate::shadow::{App, Shadow};
 use ensemble_model::event::Entry;
 use ensemble_model::id::{AppId, OperationId};
 use ensemble_model::instance::PodStatus;
@@ -110,8 +110,13 @@ fn the_state_is_what_the_log_says(believed: &Believed<'_>) -> Verdict {
         for app in account.applications() {
             apps += 1;
             let said = shadow.apps.get(&app.id).filter(|said| said.account == *permit.account());
-            if said.is_none_or(|said| said.running != app.operation) {
-                return Err(format!("{} runs {:?}, the log says {said:?}", app.id, app.operation));
+            let is_so = |said: &App| {
+                said.running == app.operation
+                    && said.phase == app.phase
+                    && said.min_ready == app.resources.min_ready
+            };
+            if !said.is_some_and(is_so) {
+                return Err(format!("the log says {said:?} of {app:?}"));
             }
             for found in account.instances(&app.id) {
                 instances += 1;
@@ -129,6 +134,7 @@ fn the_state_is_what_the_log_says(believed: &Believed<'_>) -> Verdict {
                         && said.protected == found.protected
                         && said.untold == found.untold
                         && said.host == found.host
+                        && said.scope == found.scope
                         && said.failed_pods.len() == failed
                 });
                 if !is_so {
@@ -153,6 +159,10 @@ fn the_state_is_what_the_log_says(believed: &Believed<'_>) -> Verdict {
                     && said.deadline == operation.deadline
                     && said.revision == operation.revision
                     && said.targets.len() == operation.targets.len()
+                    && said.action == operation.action
+                    && said.timeout_s == operation.timeout_s
+                    && said.on_timeout == operation.on_timeout
+                    && said.is_undoing == operation.undoing.is_some()
             });
             if !is_so {
                 return Err(format!("the log says {said:?} of {operation:?}"));

@@ -39,9 +39,7 @@ pub(crate) fn check_stopped(
 
 /// Nobody stops what the log wants to run: not in doubt, not at a start, not because a list is short.
 fn what_is_held_is_not_stopped(stopped: &[InstanceId], shadow: &Shadow) -> Verdict {
-    let held = |id: &&InstanceId| {
-        shadow.instances.get(*id).is_some_and(|found| found.is_held() && !found.was_revived)
-    };
+    let held = |id: &&InstanceId| shadow.instances.get(*id).is_some_and(|found| found.is_held());
     match stopped.iter().find(held) {
         Some(id) => Err(format!("{id} is stopped, and is held")),
         None => Ok(stopped.len() as u64),

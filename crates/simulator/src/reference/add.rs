@@ -32,7 +32,7 @@ pub(super) fn sites<'a>(shadow: &'a Shadow, app: &AppId) -> Vec<Site<'a>> {
                 vcpu: node.capacity.vcpu.saturating_sub(used.vcpu),
                 memory_mib: node.capacity.memory_mib.saturating_sub(used.memory_mib),
             },
-            is_open: !shadow.unreachable.contains(&node.id) && !shadow.draining.contains(&node.id),
+            is_open: !shadow.unreachable.contains(&node.id) && !shadow.draining.contains_key(&node.id),
             of_app: vec![0; node.isps.len()],
             stray: 0,
         };

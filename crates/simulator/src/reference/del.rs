@@ -1,6 +1,6 @@
 //! Which instances a Del takes, by `decisions.md` §1.8, §9.1 and §9.2: for each victim all that are left are looked at anew.
 
-use super::{Asked, Done, Pick};
+use super::{Asked, Done, Pick, floor};
 use crate::shadow::{Instance, Shadow};
 use ensemble_model::id::{AppId, EdgeNodeId, InstanceId};
 use std::cmp::Reverse;
@@ -78,19 +78,15 @@ fn next_victim<'a>(
             Reverse(id),
         )
     };
-    let may_go = |found: &Instance| !found.protected && !breaks_floor(shadow, app, found, gone);
-    let open = left.iter().filter(|(_, found)| may_go(found));
+    let may_go = |id: &'a InstanceId, found: &Instance| {
+        // What goes already may: only where this one goes can it be too much.
+        let here = |other: &&&InstanceId| {
+            let other = shadow.instances.get(**other);
+            other.is_some_and(|other| other.node == found.node && other.isp == found.isp)
+        };
+        let going = gone.iter().filter(here).copied().chain([id]).collect();
+        !found.protected && (!found.is_ready() || floor::check(shadow, app, &going).is_ok())
+    };
+    let open = left.iter().filter(|(id, found)| may_go(id, found));
     open.min_by_key(|(id, found)| standing(id, found)).map(|(id, _)| *id)
-}
-
-/// Whether too few would be ready where `found` is, once it is gone beside those that are `gone`.
-fn breaks_floor(shadow: &Shadow, app: &AppId, found: &Instance, gone: &BTreeSet<&InstanceId>) -> bool {
-    let floor = shadow.apps.get(app).map_or(0, |app| app.min_ready);
-    let here = gone.iter().filter_map(|id| shadow.instances.get(*id));
-    let here: Vec<&Instance> =
-        here.filter(|other| other.node == found.node && other.isp == found.isp).collect();
-    let ready_gone = here.iter().filter(|other| other.is_ready()).count() as u32;
-    let (held, ready) = shadow.cell(app, &found.node, &found.isp);
-    let (held, ready) = (held - here.len() as u32, ready - ready_gone);
-    found.is_ready() && ready - 1 < floor.min(held - 1)
 }

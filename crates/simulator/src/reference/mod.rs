@@ -5,6 +5,8 @@
 mod add;
 pub(crate) mod area;
 mod del;
+pub(crate) mod floor;
+pub(crate) mod moves;
 mod named;
 pub(crate) mod optimum;
 #[cfg(test)]
@@ -14,7 +16,7 @@ use crate::shadow::{App, Shadow};
 use area::Area;
 use ensemble_model::application::Strategy;
 use ensemble_model::command::{
-    Change, ChangeNode, Command, Direction, NodeChange, Partial, RescaleApplication,
+    Change, ChangeNode, Command, Direction, NodeChange, Partial, RebalanceApplication, RescaleApplication,
 };
 use ensemble_model::id::{AccountId, AppId, EdgeNodeId, InstanceId, Isp, OperationId};
 use ensemble_model::operation::{OperationKind, OperationStatus};
@@ -29,6 +31,8 @@ pub(crate) enum Ruling {
     Refused(Why),
     /// Whole items, and those that are skipped.
     Done(Vec<Done>),
+    /// Done if that is what it was planned to be.
+    ByItsPlan,
 }
 
 /// Why a request is refused, in the order in which it is asked (`decisions.md` §3).
@@ -38,6 +42,7 @@ pub(crate) enum Why {
     UnknownApplication,
     UnknownInstance,
     UnknownOperation,
+    UnknownNode,
     /// An instance that is managed, hosted or on its way out.
     InstanceInTheWay,
     /// An operation that is over, goes back already, or deletes.
@@ -53,6 +58,7 @@ pub(crate) enum Why {
     EngineDown,
     /// Another plan than the one it names.
     PlanChanged,
+    NothingToMove,
     /// How many are missing, by item.
     Short(BTreeMap<usize, u32>),
 }
@@ -82,15 +88,15 @@ struct Asked<'a> {
     area: Area,
 }
 
-/// Rules on a command; `plan` is the one that it names, if it does. Nothing where the rules leave open what moves.
-pub(crate) fn rule(shadow: &Shadow, command: &Command, plan: Option<&Plan>) -> Option<Ruling> {
+/// Rules on a command; `plan` is the one that it names, if it does.
+pub(crate) fn rule(shadow: &Shadow, command: &Command, plan: Option<&Plan>) -> Ruling {
     let account = command.permit.account();
     let ruled = match &command.change {
         Change::Create(create) => {
             let name = (create.meta.cluster.clone(), create.meta.name.clone());
             let is_taken = |app: &App| app.account == *command.permit.account() && app.name == name;
             if shadow.apps.values().any(is_taken) {
-                return Some(Ruling::Refused(Why::NameTaken));
+                return Ruling::Refused(Why::NameTaken);
             }
             let spec = spec::resources(&create.resources.instance_spec).unwrap_or_default();
             let terms = (create.resources.strategy, spec);
@@ -116,9 +122,23 @@ pub(crate) fn rule(shadow: &Shadow, command: &Command, plan: Option<&Plan>) -> O
         Change::Protect(protect) => named::protect(shadow, account, &protect.instances),
         Change::Cancel(cancel) => cancel_of(shadow, account, &cancel.operation),
         Change::Node(change) => node(shadow, change),
-        Change::Rebalance(_) => return None,
+        Change::Rebalance(asked) => {
+            return rebalance(shadow, account, asked).unwrap_or_else(Ruling::Refused);
+        }
     };
-    Some(ruled.map_or_else(Ruling::Refused, Ruling::Done))
+    ruled.map_or_else(Ruling::Refused, Ruling::Done)
+}
+
+/// Whether there is anything to move is told here; what is moved where, by what then happens.
+fn rebalance(shadow: &Shadow, account: &AccountId, asked: &RebalanceApplication) -> Result<Ruling, Why> {
+    let app = owned(shadow, account, &asked.app)?;
+    idle(app)?;
+    check_revision(app, asked.if_revision)?;
+    Ok(match (&asked.if_plan, moves::helps(shadow, &asked.app)) {
+        (Some(_), _) => Ruling::ByItsPlan,
+        (None, true) => Ruling::Done(Vec::new()),
+        (None, false) => Ruling::Refused(Why::NothingToMove),
+    })
 }
 
 fn cancel_of(shadow: &Shadow, account: &AccountId, id: &OperationId) -> Result<Vec<Done>, Why> {
@@ -132,9 +152,12 @@ fn cancel_of(shadow: &Shadow, account: &AccountId, id: &OperationId) -> Result<V
 }
 
 fn node(shadow: &Shadow, asked: &ChangeNode) -> Result<Vec<Done>, Why> {
+    if shadow.fleet.node(asked.node.as_str()).is_none() {
+        return Err(Why::UnknownNode);
+    }
     let is_so = match asked.change {
         NodeChange::Drain => true,
-        NodeChange::Resume => shadow.draining.contains(&asked.node),
+        NodeChange::Resume => shadow.draining.contains_key(&asked.node),
         NodeChange::Lose { .. } => shadow.unreachable.contains(&asked.node),
     };
     if is_so { Ok(Vec::new()) } else { Err(Why::NodeInTheWay) }
@@ -147,12 +170,7 @@ fn rescale(
     plan: Option<&Plan>,
 ) -> Result<Vec<Done>, Why> {
     let app = owned(shadow, account, &asked.app)?;
-    if app.running.is_some() {
-        return Err(Why::Busy);
-    }
-    if app.is_deleted {
-        return Err(Why::BeingDeleted);
-    }
+    idle(app)?;
     check_revision(app, asked.if_revision)?;
     let done = match asked.direction {
         direction if asked.level == Level::InstanceId => {
@@ -173,6 +191,14 @@ fn owned<'a>(shadow: &'a Shadow, account: &AccountId, app: &AppId) -> Result<&'a
     shadow.apps.get(app).filter(|found| found.account == *account).ok_or(Why::UnknownApplication)
 }
 
+fn idle(app: &App) -> Result<(), Why> {
+    match (&app.running, app.is_deleted) {
+        (Some(_), _) => Err(Why::Busy),
+        (None, true) => Err(Why::BeingDeleted),
+        (None, false) => Ok(()),
+    }
+}
+
 fn check_revision(app: &App, asked: Option<u64>) -> Result<(), Why> {
     if asked.is_some_and(|asked| asked != app.revision) { Err(Why::Stale) } else { Ok(()) }
 }
@@ -186,7 +212,7 @@ pub(crate) fn add(
     items: &[SelectorItem],
 ) -> Result<Vec<Done>, Why> {
     let closed = |node: &EdgeNodeId| {
-        let drains = shadow.draining.contains(node).then_some(Why::Unreadable);
+        let drains = shadow.draining.contains_key(node).then_some(Why::Unreadable);
         if shadow.unreachable.contains(node) { Some(Why::EngineDown) } else { drains }
     };
     let mut read = read(shadow, level, items, closed)?;

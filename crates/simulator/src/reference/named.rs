@@ -1,10 +1,11 @@
 //! What becomes of instances that are named, by ens-api.md §4.7 and §5.3 and `decisions.md` §9.1, §9.2.
 
-use super::{Done, Pick, Why};
-use crate::shadow::{Instance, Own, Shadow};
+use super::area::Area;
+use super::{Done, Pick, Why, floor};
+use crate::shadow::{Own, Shadow};
 use ensemble_model::command::Direction;
 use ensemble_model::id::{AccountId, AppId, InstanceId};
-use ensemble_model::selector::SelectorItem;
+use ensemble_model::selector::{Level, SelectorItem};
 use std::collections::BTreeSet;
 
 /// What a rescale at level InstanceId does.
@@ -25,15 +26,20 @@ pub(crate) fn rescale(
             if !named.insert(id) {
                 return Err(Why::Unreadable);
             }
-            picks.push(match direction {
+            let pick = match direction {
                 Direction::Del => victim(shadow, app, id)?,
                 Direction::Add => host(shadow, app, id)?,
-            });
+            };
+            if !lies_in(shadow, item, &pick) {
+                return Err(Why::Unreadable);
+            }
+            picks.push(pick);
         }
         done.push(Done { index, picks, missing: 0 });
     }
-    if direction == Direction::Del && breaks_floor(shadow, app, &done) {
-        return Err(Why::Unreadable);
+    if direction == Direction::Del {
+        let going = done.iter().flat_map(|done| &done.picks).filter_map(|pick| pick.victim.as_ref());
+        floor::check(shadow, app, &going.collect()).map_err(|_| Why::Unreadable)?;
     }
     Ok(done)
 }
@@ -57,27 +63,21 @@ fn host(shadow: &Shadow, app: &AppId, id: &InstanceId) -> Result<Pick, Why> {
     if shadow.unreachable.contains(&own.node) {
         return Err(Why::EngineDown);
     }
-    if shadow.draining.contains(&own.node) {
+    if shadow.draining.contains_key(&own.node) {
         return Err(Why::Unreadable);
     }
     Ok(Pick { node: own.node.clone(), isp: own.isp.clone(), victim: Some(id.clone()) })
 }
 
-/// Whether less than the floor would be ready anywhere where one that is ready goes.
-fn breaks_floor(shadow: &Shadow, app: &AppId, done: &[Done]) -> bool {
-    let floor = shadow.apps.get(app).map_or(0, |app| app.min_ready);
-    let victims: Vec<&Instance> = done
-        .iter()
-        .flat_map(|done| &done.picks)
-        .filter_map(|pick| shadow.instances.get(pick.victim.as_ref()?))
-        .collect();
-    victims.iter().any(|victim| {
-        let here = |other: &&&Instance| other.node == victim.node && other.isp == victim.isp;
-        let going = victims.iter().filter(here);
-        let ready = going.clone().filter(|other| other.is_ready()).count() as u32;
-        let (held_before, ready_before) = shadow.cell(app, &victim.node, &victim.isp);
-        victim.is_ready() && ready_before - ready < floor.min(held_before - going.count() as u32)
-    })
+/// What is named beside the ids has to be so.
+fn lies_in(shadow: &Shadow, item: &SelectorItem, pick: &Pick) -> bool {
+    let node = shadow.fleet.node(pick.node.as_str());
+    let place = SelectorItem { isp: None, ..item.clone() };
+    let is_there = item.region_code.is_none()
+        || Area::read(&shadow.fleet, Level::AreaIspCode, &place)
+            .zip(node)
+            .is_some_and(|(area, node)| area == Area::Country || area.reaches(&shadow.fleet, node));
+    is_there && item.isp.as_ref().is_none_or(|named| *named == pick.isp)
 }
 
 pub(super) fn release(shadow: &Shadow, account: &AccountId, id: &InstanceId) -> Result<Vec<Done>, Why> {

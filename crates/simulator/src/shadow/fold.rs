@@ -1,6 +1,7 @@
 //! How the shadow believes each event: a few lines for each, no rules.
 
 use super::{App, Instance, Operation, Own, Shadow, Token};
+use ensemble_model::application::Phase;
 use ensemble_model::command::Protection;
 use ensemble_model::event::{
     AcceptedOperation, Event, NewApplication, PlannedPlacement, ReleaseCause, ReleasedInstance,
@@ -54,7 +55,7 @@ impl Shadow {
                 }
             }
             Event::NodeDraining { node, .. } => {
-                self.draining.insert(node.clone());
+                self.draining.insert(node.clone(), OrdSet::new());
             }
             Event::NodeResumed { node } => {
                 self.draining.remove(node);
@@ -83,6 +84,7 @@ impl Shadow {
             resources: spec::resources(&new.resources.instance_spec).unwrap_or_default(),
             stable: new.version.clone(),
             min_ready: new.resources.min_ready,
+            phase: Phase::Creating,
             running: None,
             revision: 0,
             is_deleted: false,
@@ -102,10 +104,23 @@ impl Shadow {
             self.nonces.insert((nonce.key_id.clone(), nonce.nonce.clone()), operation.id.clone());
         }
         let mut revision = 0;
+        if let Some(id) = app.filter(|_| operation.kind != OperationKind::Move) {
+            // Whatever is written of it may have taken away why it could not be moved.
+            let nodes: Vec<EdgeNodeId> = self.draining.keys().cloned().collect();
+            for node in nodes {
+                self.draining.entry(node).or_default().remove(id);
+            }
+        }
         if let Some(app) = app.and_then(|app| self.apps.get_mut(app)) {
             if operation.kind != OperationKind::Immediate {
                 app.running = Some(operation.id.clone());
             }
+            app.phase = match operation.kind {
+                OperationKind::Create => Phase::Creating,
+                OperationKind::Add | OperationKind::Del => Phase::Updating,
+                OperationKind::Delete => Phase::Deleting,
+                OperationKind::Move | OperationKind::Immediate => app.phase,
+            };
             app.revision += 1;
             app.is_deleted |= operation.kind == OperationKind::Delete;
             revision = app.revision;
@@ -114,6 +129,7 @@ impl Shadow {
             account: operation.account.clone(),
             app: app.cloned(),
             kind: operation.kind,
+            action: operation.action.clone(),
             timeout_s: operation.timeout_s,
             on_timeout: operation.on_timeout,
             is_undoing: false,
@@ -122,6 +138,7 @@ impl Shadow {
             revision,
             targets: OrdMap::new(),
             moves: OrdMap::new(),
+            left: OrdSet::new(),
         };
         self.operations.insert(operation.id.clone(), accepted);
     }
@@ -154,7 +171,6 @@ impl Shadow {
                 created_at,
                 released_by: None,
                 untold: false,
-                was_revived: false,
                 protected: false,
                 ready: false,
                 unknown: false,
@@ -167,6 +183,7 @@ impl Shadow {
                 if let Some(old) = &planned.replaces {
                     operation.targets.insert(old.clone(), placement.item);
                     operation.moves.insert(old.clone(), planned.id.clone());
+                    operation.left.extend(self.instances.get(old).map(|old| old.node.clone()));
                 }
             }
         }
@@ -201,7 +218,6 @@ impl Shadow {
             if let Some(instance) = self.instances.get_mut(id) {
                 instance.released_by = None;
                 instance.untold = false;
-                instance.was_revived = true;
             }
         }
         if let Some(app) = self.apps.get_mut(app) {
@@ -224,10 +240,28 @@ impl Shadow {
     fn ended(&mut self, id: &OperationId, status: OperationStatus) {
         let Some(ended) = self.operations.get_mut(id) else { return };
         ended.status = status;
-        let app = ended.app.as_ref().and_then(|app| self.apps.get_mut(app));
-        if let Some(app) = app.filter(|_| ended.kind != OperationKind::Immediate) {
+        let Some((app, id_of_app)) = ended.app.as_ref().and_then(|id| Some((self.apps.get_mut(id)?, id)))
+        else {
+            return;
+        };
+        if ended.kind != OperationKind::Immediate {
             app.running.take_if(|running| running == id);
             app.revision += 1;
+        }
+        app.phase = match (ended.kind, status) {
+            (OperationKind::Move | OperationKind::Immediate, _)
+            | (_, OperationStatus::Running | OperationStatus::Superseded) => app.phase,
+            (OperationKind::Delete, OperationStatus::Succeeded) => Phase::Deleting,
+            (_, OperationStatus::Succeeded) => Phase::Running,
+            (OperationKind::Create, _) => Phase::CreateFailed,
+            (OperationKind::Add | OperationKind::Del, _) => Phase::UpdateFailed,
+            (OperationKind::Delete, _) => Phase::DeleteFailed,
+        };
+        let has_failed = matches!(status, OperationStatus::Failed | OperationStatus::Canceled);
+        for node in ended.left.iter().filter(|_| has_failed) {
+            if let Some(failed) = self.draining.get_mut(node) {
+                failed.insert(id_of_app.clone());
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use crate::watchers::Watchers;
 use ensemble_model::command::Change;
 use ensemble_model::decide;
 use ensemble_model::event::{Entry, Event};
+use ensemble_model::id::InstanceId;
 use ensemble_model::operation::OperationKind;
 use ensemble_model::permit::Permit;
 use ensemble_model::selector::Level;
@@ -43,6 +44,8 @@ pub(super) struct Observer {
     live: Option<Arc<State>>,
     /// The newest epoch under which each host was told something.
     epochs: BTreeMap<usize, Epoch>,
+    /// Instances that any host has ever begun to stop.
+    stopped: BTreeSet<InstanceId>,
 }
 
 impl Observer {
@@ -56,7 +59,15 @@ impl Observer {
             log: Vec::new(),
             live: None,
             epochs: BTreeMap::new(),
+            stopped: BTreeSet::new(),
         }
+    }
+
+    /// Hosts have begun to stop these, while the log said this.
+    fn observe_stopped(&mut self, stopped: Vec<InstanceId>, shadow: &Shadow) -> Result<(), Broken> {
+        world::check_stopped(&stopped, shadow, &mut self.exercised)?;
+        self.stopped.extend(stopped);
+        Ok(())
     }
 }
 
@@ -65,13 +76,17 @@ impl Simulation {
     pub(super) fn observe_entry(&mut self, before: &Shadow, read: &Read) -> Result<(), Broken> {
         let Read { entry, moments } = read;
         self.observer.log.push(Arc::new(entry.clone()));
+        if entry.events.iter().any(|event| matches!(event, Event::InstancesRevived { .. })) {
+            let stopped: Vec<_> = self.hosts.iter_mut().flat_map(Host::take_stopped).collect();
+            self.observer.observe_stopped(stopped, before)?;
+        }
         let says_gone = entry.events.iter().any(|event| matches!(event, Event::InstanceGone { .. }));
         let running: BTreeSet<_> = match says_gone {
             true => self.everything_that_runs().into_iter().map(|pod| pod.instance).collect(),
             false => BTreeSet::new(),
         };
-        let seen =
-            Seen { before, entry, moments, after: &self.shadow, requests: &self.requests, running: &running };
+        let (requests, stopped) = (&self.requests, &self.observer.stopped);
+        let seen = Seen { before, entry, moments, after: &self.shadow, requests, running: &running, stopped };
         entry::check(&seen, &mut self.observer.exercised)?;
         self.regret_of(read);
         Ok(())
@@ -205,9 +220,14 @@ impl Simulation {
             && self.disk.leads(server.epoch)
             && server.state().sequence() == self.shadow.sequence;
         let Some(request) = self.requests.get_mut(number).filter(|_| is_told) else { return };
-        request.ruling = reference::rule(&self.shadow, &request.command, request.plan.as_ref());
-        if let Change::Rescale(rescale) = &request.command.change {
-            request.foretold = Some(decide::plan(server.state(), &request.command.permit, rescale));
+        request.ruling = Some(reference::rule(&self.shadow, &request.command, request.plan.as_ref()));
+        let permit = &request.command.permit;
+        match &request.command.change {
+            Change::Rescale(asked) => request.foretold = Some(decide::plan(server.state(), permit, asked)),
+            Change::Rebalance(asked) => {
+                request.foretold_moves = Some(decide::plan_rebalance(server.state(), permit, asked));
+            }
+            _ => {}
         }
     }
 
@@ -222,7 +242,8 @@ impl Simulation {
         if server.appending.is_some() || !self.disk.leads(server.epoch) {
             return Ok(());
         }
-        let carrying: BTreeSet<_> = self.shadow.instances.values().map(|found| &found.node).collect();
+        let nodes = self.shadow.instances.values().map(|found| &found.node);
+        let carrying: BTreeSet<_> = nodes.chain(self.shadow.owned.values().map(|own| &own.node)).collect();
         let engines = carrying.into_iter().filter_map(|node| self.shadow.fleet.node(node.as_str()));
         let is_heard = engines.into_iter().all(|node| server.heard.contains(&node.engine));
         let up = Up {
@@ -244,7 +265,7 @@ impl Simulation {
     pub(super) fn observe_hosts(&mut self, host: Option<usize>) -> Result<(), Broken> {
         let range = host.map_or(0..self.hosts.len(), |host| host..host + 1);
         let stopped: Vec<_> = self.hosts[range.clone()].iter_mut().flat_map(Host::take_stopped).collect();
-        world::check_stopped(&stopped, &self.shadow, &mut self.observer.exercised)?;
+        self.observer.observe_stopped(stopped, &self.shadow)?;
         let running = host.map_or_else(|| self.everything_that_runs(), |host| self.runs_on(host));
         let hosts = &self.hosts[range];
         hosts.iter().try_for_each(|host| world::check_host(host, &mut self.observer.exercised))?;

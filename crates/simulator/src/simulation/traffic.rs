@@ -9,8 +9,9 @@ use crate::link::{Fate, Way};
 use crate::request::{Outcome, Request, RequestNumber};
 use crate::server::{Arrival, Incarnation};
 use ensemble_model::command::Change;
-use ensemble_model::id::EngineName;
+use ensemble_model::id::{EngineName, InstanceId, OperationId};
 use ensemble_model::observation::Observation;
+use ensemble_model::selector::Level;
 use ensemble_model::wanted::Wanted;
 use std::sync::Arc;
 
@@ -32,7 +33,8 @@ impl Simulation {
         };
         let state = Arc::clone(server.state());
         self.after(pause, Event::Act { client });
-        let Act { requests, is_doubled } = self.clients[client].act(&state, wall, &mut self.faults);
+        let act = self.clients[client].act(&state, wall, &mut self.faults);
+        let Act { requests, second_thought, is_doubled } = act;
         if requests.is_empty() || !self.deed() {
             return;
         }
@@ -49,6 +51,12 @@ impl Simulation {
                 self.after(takes, Event::Submit { number });
             }
         }
+        if let Some(request) = second_thought {
+            self.figures.requests += 1;
+            let number = self.requests.add(request);
+            let takes = self.dice.ms(5, 4_000);
+            self.after(takes, Event::Submit { number });
+        }
     }
 
     /// Now and then somebody asks for what is another's.
@@ -59,7 +67,22 @@ impl Simulation {
         let account = request.command.permit.account();
         let others: Vec<_> = self.shadow.apps.iter().filter(|(_, app)| app.account != *account).collect();
         let Some((other, _)) = self.dice.pick(&others) else { return };
+        let theirs = self.shadow.instances.iter().filter(|(_, found)| found.account != *account);
+        let theirs = theirs.map(|(id, found)| found.host.as_ref().unwrap_or(id).clone());
+        let mut theirs: Vec<InstanceId> = theirs.collect();
+        theirs.extend(
+            self.shadow.owned.iter().filter(|(_, own)| own.account != *account).map(|(id, _)| id.clone()),
+        );
+        let of_another = self.shadow.operations.iter().filter(|(_, found)| found.account != *account);
+        let of_another: Vec<OperationId> = of_another.map(|(id, _)| id.clone()).collect();
         match &mut request.command.change {
+            Change::Rescale(rescale) if rescale.level == Level::InstanceId => {
+                let named = rescale.selector.first_mut().and_then(|item| item.instances.first_mut());
+                if let (Some(named), Some(theirs)) = (named, self.dice.pick(&theirs)) {
+                    named.clone_from(theirs);
+                }
+                (rescale.if_plan, request.plan) = (None, None);
+            }
             Change::Rescale(rescale) => {
                 rescale.app = (*other).clone();
                 (rescale.if_plan, request.plan) = (None, None);
@@ -68,14 +91,16 @@ impl Simulation {
             Change::Modify(modify) => modify.app = (*other).clone(),
             Change::Rebalance(rebalance) => {
                 rebalance.app = (*other).clone();
-                rebalance.if_plan = None;
+                (rebalance.if_plan, request.move_plan) = (None, None);
             }
-            Change::Create(_)
-            | Change::Cancel(_)
-            | Change::RunInstances(_)
-            | Change::ReleaseInstance(_)
-            | Change::Protect(_)
-            | Change::Node(_) => {}
+            Change::Cancel(asked) => {
+                asked.operation = self.dice.pick(&of_another).unwrap_or(&asked.operation).clone();
+            }
+            Change::ReleaseInstance(asked) => {
+                asked.instance = self.dice.pick(&theirs).unwrap_or(&asked.instance).clone();
+            }
+            Change::Protect(asked) => asked.instances.extend(self.dice.pick(&theirs).cloned()),
+            Change::Create(_) | Change::RunInstances(_) | Change::Node(_) => {}
         }
     }
 

@@ -76,8 +76,8 @@ impl Images {
         if faults.strikes(Fault::ImageMissing, 100, dice) {
             if dice.happens(500) {
                 self.missing.insert(image.to_owned(), now.plus_ms(dice.ms(1_000, 300_000)));
-            } else {
-                // Only slow.
+            } else if !self.missing.contains_key(image) {
+                // Only slow: one that is missing as well would be waited for longer than calm lasts.
                 return dice.ms(5_000, 120_000);
             }
         }

@@ -5,7 +5,7 @@ use crate::invariant::Verdict;
 use crate::shadow::Shadow;
 use ensemble_model::event::Event;
 use ensemble_model::id::InstanceId;
-use ensemble_model::operation::{OnTimeout, OperationKind, OperationStatus, Undoing};
+use ensemble_model::operation::{OperationKind, OperationStatus};
 
 /// The times of an entry are never before those of the one before it.
 pub(super) fn log_time_never_falls(seen: &Seen<'_>) -> Verdict {
@@ -19,7 +19,7 @@ pub(super) fn an_older_epoch_writes_nothing(seen: &Seen<'_>) -> Verdict {
     if now < before { Err(format!("epoch {} writes after epoch {}", now.0, before.0)) } else { Ok(1) }
 }
 
-/// Once an operation has ended, nothing is planned, released or ended in its name.
+/// Once an operation has ended, nothing is planned, released, revived or ended in its name, nor does it go back.
 pub(super) fn an_ended_operation_never_changes(seen: &Seen<'_>) -> Verdict {
     let mut looked = 0;
     for (before, event) in seen.steps() {
@@ -98,29 +98,6 @@ pub(super) fn an_operation_succeeds_only_when_all_is_done(seen: &Seen<'_>) -> Ve
             return Err(format!("{id} succeeds without {target}"));
         }
         looked += 1;
-    }
-    Ok(looked)
-}
-
-/// An operation goes back where that was chosen for its deadline, which has come, or where somebody canceled it; and has as
-/// much time for it as it had.
-pub(super) fn an_undo_has_its_reason(seen: &Seen<'_>) -> Verdict {
-    let mut looked = 0;
-    let now = seen.entry.now.log;
-    for (before, event) in seen.steps() {
-        let Event::OperationUndoing { operation: id, cause, deadline, .. } = event else { continue };
-        let Some(operation) = before.operations.get(id) else { continue };
-        looked += 1;
-        let is_chosen = match cause {
-            Undoing::TimedOut => operation.on_timeout == OnTimeout::Undo && operation.deadline <= now,
-            Undoing::Canceled => seen.accepted().any(|(_, accepted)| accepted.action == "CancelOperation"),
-        };
-        if !is_chosen || operation.is_undoing || operation.kind == OperationKind::Delete {
-            return Err(format!("{id} goes back ({cause:?}), and nobody chose that"));
-        }
-        if *deadline != now.plus_seconds(operation.timeout_s) {
-            return Err(format!("{id} has until {} to go back", deadline.0));
-        }
     }
     Ok(looked)
 }

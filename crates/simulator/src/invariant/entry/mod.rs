@@ -2,11 +2,15 @@
 //! shadow after. `history` is about order and ends, `request` about who asked, `placing` and `releasing` about instances.
 
 mod history;
+mod hosting;
+mod losing;
+mod moving;
 mod placing;
 mod releasing;
 mod request;
 #[cfg(test)]
 mod tests;
+mod undoing;
 
 use super::{Broken, Exercised, check_all};
 use crate::request::Requests;
@@ -26,6 +30,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) requests: &'a Requests,
     /// Instances of which any host has something, where the entry says that one is gone.
     pub(crate) running: &'a BTreeSet<InstanceId>,
+    /// Instances that any host has begun to stop by now.
+    pub(crate) stopped: &'a BTreeSet<InstanceId>,
 }
 
 impl Seen<'_> {
@@ -51,7 +57,6 @@ pub(crate) fn check(seen: &Seen<'_>, exercised: &mut Exercised) -> Result<(), Br
         history::no_instance_is_planned_twice,
         history::one_operation_at_a_time,
         history::an_operation_succeeds_only_when_all_is_done,
-        history::an_undo_has_its_reason,
         history::an_application_goes_with_its_last_instance,
         history::what_is_superseded_gives_way_to_a_delete,
         request::a_write_is_whole_in_its_entry,
@@ -67,15 +72,28 @@ pub(crate) fn check(seen: &Seen<'_>, exercised: &mut Exercised) -> Result<(), Br
         placing::what_was_planned_is_what_executes,
         placing::what_was_foretold_is_what_executes,
         placing::it_goes_where_the_rules_say,
-        placing::a_host_is_free_and_large_enough,
-        placing::a_move_stays_in_its_scope,
+        hosting::a_host_is_free_and_large_enough,
+        hosting::what_was_hosted_is_given_back,
+        hosting::an_own_instance_goes_by_its_owners_word,
+        hosting::own_instances_are_made_as_asked,
+        moving::a_move_stays_in_its_scope,
+        moving::a_move_waits_for_the_other,
+        moving::a_move_goes_on_as_soon_as_it_may,
+        moving::nothing_is_doubled_after_a_move,
+        moving::a_rebalance_does_what_it_was_planned_for,
+        moving::a_drain_moves_only_from_where_it_is,
+        undoing::an_undo_has_its_reason,
+        undoing::a_canceled_operation_ends,
+        undoing::what_is_given_up_is_given_up_whole,
+        undoing::an_undo_goes_as_far_as_it_can,
+        undoing::what_is_revived_was_not_told,
+        losing::a_lost_node_is_empty,
+        losing::what_replaces_stays_in_its_scope,
         releasing::a_del_touches_only_what_was_asked_for,
         releasing::a_del_takes_the_broken_first,
         releasing::a_release_has_its_reason,
         releasing::what_is_protected_is_taken_only_by_name,
         releasing::a_floor_is_kept,
-        releasing::what_is_revived_was_not_told,
-        releasing::a_lost_node_is_empty,
         releasing::an_unreachable_node_is_not_emptied,
         releasing::what_is_gone_runs_nowhere,
         history::an_operation_that_waits_for_nothing_has_ended,

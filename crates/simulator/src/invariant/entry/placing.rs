@@ -2,7 +2,6 @@
 
 use super::Seen;
 use crate::invariant::Verdict;
-use crate::reference::area::Area;
 use crate::reference::{self, Done, Tally};
 use crate::shadow::Shadow;
 use ensemble_model::command::{Change, Direction, Partial};
@@ -50,7 +49,7 @@ pub(super) fn nothing_is_placed_onto_an_unreachable_node(seen: &Seen<'_>) -> Ver
         if let Some(lost) = placements.iter().find(|placed| before.unreachable.contains(&placed.node)) {
             return Err(format!("{operation} goes onto {}, which is out of reach", lost.node));
         }
-        if let Some(closed) = placements.iter().find(|placed| before.draining.contains(&placed.node)) {
+        if let Some(closed) = placements.iter().find(|placed| before.draining.contains_key(&placed.node)) {
             return Err(format!("{operation} goes onto {}, which is draining", closed.node));
         }
         // Only while something is closed does this say anything.
@@ -167,65 +166,6 @@ pub(super) fn it_goes_where_the_rules_say(seen: &Seen<'_>) -> Verdict {
         let done = done_by(seen.entry, seen.after, seen.before, &operation.id);
         looked += done.len() as u64;
         compare(&operation.id, ruled, &operation.skipped, &done)?;
-    }
-    Ok(looked)
-}
-
-/// An application is hosted only on what is its account's, is large enough, and is free.
-pub(super) fn a_host_is_free_and_large_enough(seen: &Seen<'_>) -> Verdict {
-    let mut looked = 0;
-    for (before, event) in seen.steps() {
-        let Event::InstancesPlanned { app, placements, .. } = event else { continue };
-        for placement in placements {
-            for host in placement.instances.iter().filter_map(|planned| planned.host.as_ref()) {
-                looked += 1;
-                let is_right = before.owned.get(host).zip(before.apps.get(app)).is_some_and(|(own, app)| {
-                    own.account == app.account
-                        && own.runs.is_none()
-                        && (&own.node, &own.isp) == (&placement.node, &placement.isp)
-                        && own.resources.vcpu >= app.resources.vcpu
-                        && own.resources.memory_mib >= app.resources.memory_mib
-                });
-                if !is_right {
-                    return Err(format!("{app} is hosted on {host}, which is not for it"));
-                }
-            }
-        }
-    }
-    Ok(looked)
-}
-
-/// What moves stays within the scope that placed it, and neither what is protected nor what is hosted moves.
-pub(super) fn a_move_stays_in_its_scope(seen: &Seen<'_>) -> Verdict {
-    let mut looked = 0;
-    for (before, event) in seen.steps() {
-        let Event::InstancesPlanned { placements, operation, .. } = event else { continue };
-        for placement in placements {
-            for old in placement.instances.iter().filter_map(|planned| planned.replaces.as_ref()) {
-                looked += 1;
-                let Some(found) = before.instances.get(old) else {
-                    return Err(format!("{operation} moves {old}, which is not there"));
-                };
-                let node = before.fleet.node(placement.node.as_str());
-                let code = Some(found.scope.region_code.clone()).filter(|code| !code.is_empty());
-                let item = SelectorItem {
-                    region_code: code,
-                    isp: found.scope.isp.clone(),
-                    count: 1,
-                    instances: Vec::new(),
-                };
-                let area = Area::read(&before.fleet, Level::AreaIspCode, &item);
-                let reaches = area.zip(node).is_some_and(|(area, node)| area.reaches(&before.fleet, node));
-                let is_carrier = item.isp.as_ref().is_none_or(|isp| *isp == placement.isp);
-                if !reaches || !is_carrier || placement.scope != found.scope {
-                    return Err(format!("{operation} moves {old} out of {:?}", found.scope));
-                }
-                if found.protected || found.host.is_some() || !found.is_held() || placement.node == found.node
-                {
-                    return Err(format!("{operation} moves {old}, which has to stay"));
-                }
-            }
-        }
     }
     Ok(looked)
 }

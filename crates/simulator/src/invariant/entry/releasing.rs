@@ -2,8 +2,7 @@
 
 use super::{Seen, placing};
 use crate::invariant::Verdict;
-use crate::reference::{self, area::Area};
-use crate::shadow::{Instance, Shadow};
+use crate::reference::{self, area::Area, floor};
 use ensemble_model::command::{Change, Direction};
 use ensemble_model::event::{Event, ReleaseCause};
 use ensemble_model::id::InstanceId;
@@ -109,7 +108,7 @@ pub(super) fn a_release_has_its_reason(seen: &Seen<'_>) -> Verdict {
                 ReleaseCause::Deadline | ReleaseCause::Canceled => comes && !found.is_ready(),
                 ReleaseCause::Hopeless { .. } => comes,
                 ReleaseCause::Undone => is_target && operation.is_undoing,
-                ReleaseCause::Moved => is_target && is_replaced(before, operation, &released.id),
+                ReleaseCause::Moved => is_target && operation.moves.contains_key(&released.id),
                 ReleaseCause::NodeLost => before.unreachable.contains(&found.node),
             };
             if !is_right {
@@ -121,12 +120,6 @@ pub(super) fn a_release_has_its_reason(seen: &Seen<'_>) -> Verdict {
         }
     }
     Ok(looked)
-}
-
-/// Whether what comes in the place of `old` is ready.
-fn is_replaced(before: &Shadow, operation: &crate::shadow::Operation, old: &InstanceId) -> bool {
-    let new = operation.moves.get(old).and_then(|new| before.instances.get(new));
-    new.is_some_and(|new| new.is_held() && new.is_ready())
 }
 
 /// What is protected goes only where it is named, taken back, or everything goes.
@@ -157,60 +150,11 @@ pub(super) fn a_floor_is_kept(seen: &Seen<'_>) -> Verdict {
     let mut looked = 0;
     for (before, event) in seen.steps() {
         let Event::InstancesReleasing { operation, app, instances, cause } = event else { continue };
-        let is_del = seen
-            .requests
-            .of(operation)
-            .is_some_and(|request| matches!(request.command.change, Change::Rescale(_)));
-        let keeps = *cause == ReleaseCause::Moved || (*cause == ReleaseCause::Asked && is_del);
-        let floor = before.apps.get(app).map_or(0, |app| app.min_ready);
-        if !keeps || floor == 0 {
-            continue;
-        }
-        looked += 1;
-        let going: Vec<&Instance> =
-            instances.iter().filter_map(|released| before.instances.get(&released.id)).collect();
-        for victim in going.iter().filter(|victim| victim.is_ready()) {
-            let here = going.iter().filter(|other| other.node == victim.node && other.isp == victim.isp);
-            let ready = here.clone().filter(|other| other.is_ready()).count() as u32;
-            let (held_before, ready_before) = before.cell(app, &victim.node, &victim.isp);
-            let (held, ready) = (held_before - here.count() as u32, ready_before - ready);
-            if ready < floor.min(held) {
-                return Err(format!("{operation} leaves {ready} of {held} ready on {}", victim.node));
-            }
-        }
-    }
-    Ok(looked)
-}
-
-/// Only what nobody was told to stop is brought back.
-pub(super) fn what_is_revived_was_not_told(seen: &Seen<'_>) -> Verdict {
-    let mut looked = 0;
-    for (before, event) in seen.steps() {
-        let Event::InstancesRevived { operation, instances, .. } = event else { continue };
-        for id in instances {
-            looked += 1;
-            let found = before.instances.get(id);
-            if found.is_none_or(|found| found.is_held() || !found.untold) {
-                return Err(format!("{operation} brings back {id}, which was told to stop"));
-            }
-        }
-    }
-    Ok(looked)
-}
-
-/// A node is lost as a whole: whatever was on it is gone in the same breath.
-pub(super) fn a_lost_node_is_empty(seen: &Seen<'_>) -> Verdict {
-    let mut looked = 0;
-    for (before, event) in seen.steps() {
-        let Event::InstancesReleasing { operation, instances, cause: ReleaseCause::NodeLost, .. } = event
-        else {
-            continue;
-        };
-        looked += 1;
-        let lost = instances.iter().filter_map(|released| before.instances.get(&released.id)).next();
-        let Some(node) = lost.map(|lost| &lost.node) else { continue };
-        if let Some((left, _)) = seen.after.instances.iter().find(|(_, found)| found.node == *node) {
-            return Err(format!("{operation} loses {node} and leaves {left}"));
+        let is_del = before.operations.get(operation).is_some_and(|found| found.kind == OperationKind::Del);
+        if *cause == ReleaseCause::Moved || (*cause == ReleaseCause::Asked && is_del) {
+            let going = instances.iter().map(|released| &released.id).collect();
+            let kept = floor::check(before, app, &going);
+            looked += kept.map_err(|broken| format!("{operation}: {broken}"))?;
         }
     }
     Ok(looked)

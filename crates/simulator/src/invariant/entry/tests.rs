@@ -1,6 +1,7 @@
 //! Every invariant of entries is shown something wrong, and has to say so; and what is right, and has to let it pass.
 
 use super::*;
+use crate::invariant::Verdict;
 use crate::invariant::house::*;
 use crate::request::{Outcome, Request};
 use ensemble_model::command::{Change, DeleteApplication, Direction, Partial};
@@ -16,6 +17,47 @@ use ensemble_model::wanted::Epoch;
 
 const NEW: &str = "OP-NEW";
 
+/// What a single rule is shown.
+pub(super) struct Shown {
+    pub(super) before: Shadow,
+    pub(super) events: Vec<Event>,
+    pub(super) requests: Vec<Request>,
+    /// What hosts have begun to stop.
+    pub(super) stopped: Vec<&'static str>,
+    /// Milliseconds after the house was made.
+    pub(super) after_ms: i64,
+}
+
+impl Shown {
+    pub(super) fn new(before: &Shadow, events: Vec<Event>) -> Self {
+        Self { before: before.clone(), events, requests: Vec::new(), stopped: Vec::new(), after_ms: 1_000 }
+    }
+
+    pub(super) fn asked(self, request: Request) -> Self {
+        Self { requests: self.requests.into_iter().chain([request]).collect(), ..self }
+    }
+
+    /// What the rule says of it.
+    pub(super) fn to(self, rule: fn(&Seen<'_>) -> Verdict) -> Verdict {
+        let mut entry = next(&self.before, self.events);
+        entry.now.log = LogTime(NOW.log.0 + self.after_ms);
+        let (after, read) = read(&self.before, entry);
+        let mut requests = Requests::default();
+        for request in self.requests {
+            requests.add(request);
+        }
+        rule(&Seen {
+            before: &self.before,
+            entry: &read.entry,
+            moments: &read.moments,
+            after: &after,
+            requests: &requests,
+            running: &BTreeSet::new(),
+            stopped: &self.stopped.into_iter().map(InstanceId::new).collect(),
+        })
+    }
+}
+
 /// Which invariant an entry breaks, after `request` was made and while `running` still runs.
 fn broken_by(before: &Shadow, entry: Entry, request: Request, running: &[&str]) -> Option<&'static str> {
     let (after, read) = read(before, entry);
@@ -27,6 +69,7 @@ fn broken_by(before: &Shadow, entry: Entry, request: Request, running: &[&str]) 
         after: &after,
         requests: &requests(request),
         running: &running,
+        stopped: &BTreeSet::new(),
     };
     check(&seen, &mut Exercised::default()).err().map(|broken| broken.invariant)
 }

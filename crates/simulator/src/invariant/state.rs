@@ -104,7 +104,7 @@ fn what_has_ended_stays_as_it_is(believed: &Believed<'_>) -> Verdict {
 fn the_state_is_what_the_log_says(believed: &Believed<'_>) -> Verdict {
     let Believed { state, shadow, permits, .. } = believed;
     let mut looked = 0;
-    let (mut apps, mut instances, mut owned) = (0, 0, 0);
+    let (mut apps, mut instances, mut owned) = (0, 0, 0_u64);
     for permit in *permits {
         let account = state.account(permit);
         for app in account.applications() {
@@ -142,15 +142,8 @@ fn the_state_is_what_the_log_says(believed: &Believed<'_>) -> Verdict {
                 }
             }
         }
-        for own in account.own_instances() {
-            looked += 1;
-            owned += 1;
-            let said = shadow.owned.get(&own.id);
-            let runs = own.runs.as_ref().filter(|_| own.hosted_by.is_some());
-            if said.is_none_or(|said| said.runs.as_ref() != runs || said.node != own.node) {
-                return Err(format!("the log says {said:?} of {own:?}"));
-            }
-        }
+        let own = own_instances_are_of_the_log(state, shadow, permit)?;
+        (looked, owned) = (looked + own, owned + own);
         for operation in account.operations(None) {
             looked += 1;
             let said = shadow.operations.get(&operation.id);
@@ -169,7 +162,7 @@ fn the_state_is_what_the_log_says(believed: &Believed<'_>) -> Verdict {
             }
         }
     }
-    if (apps, instances, owned) != (shadow.apps.len(), shadow.instances.len(), shadow.owned.len()) {
+    if (apps, instances, owned) != (shadow.apps.len(), shadow.instances.len(), shadow.owned.len() as u64) {
         return Err(format!(
             "{apps} applications and {instances} instances, the log makes {} and {}",
             shadow.apps.len(),
@@ -177,6 +170,20 @@ fn the_state_is_what_the_log_says(believed: &Believed<'_>) -> Verdict {
         ));
     }
     Ok(looked + instances as u64)
+}
+
+/// How many instances an account has asked for by themselves, each as the log says.
+fn own_instances_are_of_the_log(state: &State, shadow: &Shadow, permit: &Permit) -> Verdict {
+    let mut looked = 0;
+    for own in state.account(permit).own_instances() {
+        looked += 1;
+        let said = shadow.owned.get(&own.id);
+        let runs = own.runs.as_ref().filter(|_| own.hosted_by.is_some());
+        if said.is_none_or(|said| said.runs.as_ref() != runs || said.node != own.node) {
+            return Err(format!("the log says {said:?} of {own:?}"));
+        }
+    }
+    Ok(looked)
 }
 
 /// What is taken of each node is the sum over its instances, whoever can be reached.

@@ -316,4 +316,19 @@ mod tests {
             assert_eq!(broken(&request, &outcome), expected, "{outcome:?}");
         }
     }
+
+    #[test]
+    fn what_its_plan_decides_is_done_or_refused_for_its_plan() {
+        let ruled = |outcome: Outcome| {
+            let id = if matches!(outcome, Outcome::Accepted(_)) { NEW } else { "OP-REFUSED" };
+            broken(&Request { ruling: Some(Ruling::ByItsPlan), ..add(id) }, &outcome)
+        };
+        let app = AppId::new(house::APP);
+        let nothing = Refusal::NothingToMove { app: app.clone(), reason: String::new() };
+
+        assert_eq!(ruled(accepted(NEW, 4)), None);
+        assert_eq!(ruled(Outcome::Refused(nothing)), None);
+        let busy = Refusal::BeingDeleted { app };
+        assert_eq!(ruled(Outcome::Refused(busy)), Some("an_answer_is_what_the_rules_say"));
+    }
 }

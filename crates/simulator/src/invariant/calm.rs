@@ -93,11 +93,12 @@ fn what_stays_on_a_draining_node_has_a_reason(calm: &Calm<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::invariant::house::{
-        APP, ENDED, HELD, LEAVING, LOST_NODE, NODE, accepted, ended, fleet, house, next, planned,
+        APP, ENDED, HELD, LEAVING, LOST_NODE, NODE, OTHER_NODE, accepted, ended, fleet, house, next, planned,
     };
     use ensemble_model::event::Event;
-    use ensemble_model::id::{EdgeNodeId, InstanceId};
+    use ensemble_model::id::{AppId, EdgeNodeId, InstanceId};
     use ensemble_model::operation::OperationKind;
+    use imbl::OrdSet;
 
     /// One instance that is held and ready, and a Del of nothing.
     fn at_peace() -> Shadow {
@@ -168,5 +169,41 @@ mod tests {
         let running: Vec<Running> = running.into_iter().chain([pod(LEAVING, true)]).collect();
         let calm = Calm { shadow: &house, running: &running, log_now: LogTime(0) };
         assert!(nothing_else_runs(&calm).is_err());
+    }
+
+    #[test]
+    fn what_stays_on_a_draining_node_without_a_reason_is_found() {
+        let mut shadow = at_peace();
+        let (node, app) = (EdgeNodeId::new(NODE), AppId::new(APP));
+        shadow.draining.insert(node.clone(), OrdSet::new());
+        let verdict = |change: &dyn Fn(&mut Shadow)| {
+            let mut shadow = shadow.clone();
+            change(&mut shadow);
+            let running = [pod(HELD, true)];
+            let calm = Calm { shadow: &shadow, running: &running, log_now: LogTime(0) };
+            what_stays_on_a_draining_node_has_a_reason(&calm)
+        };
+        let held = |shadow: &mut Shadow, change: &dyn Fn(&mut crate::shadow::Instance)| {
+            change(shadow.instances.get_mut(&InstanceId::new(HELD)).expect("it is there"));
+        };
+
+        assert!(verdict(&|_| {}).is_err());
+        assert_eq!(verdict(&|shadow| held(shadow, &|found| found.protected = true)), Ok(1));
+        assert_eq!(
+            verdict(&|shadow| held(shadow, &|found| found.scope.region_code = NODE.to_owned())),
+            Ok(1)
+        );
+        // The only other node that could take it drains, too.
+        assert_eq!(
+            verdict(&|shadow| {
+                held(shadow, &|found| found.scope.region_code = "310100".to_owned());
+                shadow.draining.insert(EdgeNodeId::new(OTHER_NODE), OrdSet::new());
+            }),
+            Ok(1)
+        );
+        assert_eq!(
+            verdict(&|shadow| drop(shadow.draining.insert(node.clone(), OrdSet::unit(app.clone())))),
+            Ok(1)
+        );
     }
 }

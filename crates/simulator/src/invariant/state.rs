@@ -324,6 +324,7 @@ fn an_acknowledged_write_is_never_lost(started: &Started<'_>) -> Verdict {
 mod tests {
     use super::*;
     use crate::invariant::house::{self, house, next, permit};
+    use ensemble_model::application::Phase;
     use ensemble_model::command::{Accepted, Direction};
     use ensemble_model::event::{Event, ReleaseCause};
     use ensemble_model::id::{AccountId, EdgeNodeId, InstanceId};
@@ -397,6 +398,27 @@ mod tests {
         }));
         assert!(!holds(the_state_is_what_the_log_says, |shadow, _| {
             shadow.instances.remove(&first);
+        }));
+        let of_app = |change: fn(&mut App)| {
+            move |shadow: &mut Shadow, _: &mut Memory| {
+                change(shadow.apps.get_mut(&AppId::new(house::APP)).unwrap());
+            }
+        };
+        assert!(!holds(the_state_is_what_the_log_says, of_app(|app| app.phase = Phase::Running)));
+        assert!(!holds(the_state_is_what_the_log_says, of_app(|app| app.min_ready = 1)));
+        for change in [
+            (|found| found.protected = true) as fn(&mut crate::shadow::Instance),
+            |found| found.untold = true,
+            |found| found.host = Some(InstanceId::new("i-host")),
+            |found| found.scope.region_code = "310100".to_owned(),
+        ] {
+            assert!(!holds(the_state_is_what_the_log_says, |shadow, _| {
+                change(shadow.instances.get_mut(&held).unwrap());
+            }));
+        }
+        assert!(!holds(the_state_is_what_the_log_says, |shadow, _| {
+            let ended = OperationId::new(house::ENDED);
+            shadow.operations.get_mut(&ended).unwrap().is_undoing = true;
         }));
         assert!(!holds(nothing_is_counted_twice, |shadow, _| {
             shadow.instances.remove(&second);

@@ -1,11 +1,11 @@
 //! The reference itself, on cases that are clear by hand.
 
 use super::*;
-use crate::invariant::house::{
-    APP, APP_OF_ANOTHER, ELSEWHERE, HELD, LEAVING, LOST, LOST_NODE, NODE, OTHER_NODE, SPEC, UNREADY, asked,
-    house, rescale_of,
-};
+use crate::invariant::house::*;
+use ensemble_model::command::{CancelOperation, ProtectInstances, Protection, ReleaseInstance, Replacement};
+use ensemble_model::event::Event;
 use ensemble_model::id::OperationId;
+use ensemble_model::operation::{OnTimeout, Subject};
 
 fn item(code: &str, isp: Option<&str>, count: u32) -> SelectorItem {
     SelectorItem { region_code: Some(code.to_owned()), isp: isp.map(Isp::new), count, instances: Vec::new() }
@@ -119,4 +119,147 @@ fn the_regret_of_the_best_is_none_and_of_the_worst_is_told() {
     let few = [item("310100", None, 9)];
     let terms = (Strategy::Disperse, SPEC);
     assert_eq!(optimum::regret(&house, &AppId::new(APP), terms, (Level::AreaIspCode, &few), &[0; 3]), None);
+}
+
+/// The account has a free instance by itself, and one that runs something of the application.
+fn with_hosts() -> Shadow {
+    let mut house = house();
+    let instances = vec![own("i-free", OTHER_NODE, "unicom"), own("i-host", OTHER_NODE, "unicom")];
+    let hosted = planned_on("OP-ADD", ("i-hosted", OTHER_NODE, "unicom"), On::Host("i-host"));
+    let events = vec![
+        at_once("OP-RUN", "RunInstances", Subject::Account),
+        Event::OwnInstancesCreated { instances },
+        accepted("OP-ADD", OperationKind::Add, &[]),
+        hosted,
+        observed("i-hosted", true),
+        ended("OP-ADD", OperationStatus::Succeeded),
+    ];
+    house.fold(&next(&house.clone(), events));
+    house
+}
+
+#[test]
+fn what_is_hosted_goes_after_what_was_made_and_what_is_protected_not_at_all() {
+    let mut house = with_hosts();
+    let app = AppId::new(APP);
+    let taken = |house: &Shadow, count| -> Vec<String> {
+        let done = del(house, &app, Level::AreaIspCode, &[item("All", None, count)]).unwrap();
+        done[0].picks.iter().map(|pick| pick.victim.as_ref().unwrap().to_string()).collect()
+    };
+
+    assert_eq!(taken(&house, 5), [UNREADY, ELSEWHERE, HELD, "i-hosted", LOST]);
+    house.instances.get_mut(&InstanceId::new(HELD)).unwrap().protected = true;
+    assert_eq!(taken(&house, 4), [UNREADY, ELSEWHERE, "i-hosted", LOST]);
+    assert_eq!(taken(&house, 5), [""; 0]);
+}
+
+#[test]
+fn what_has_to_stay_ready_is_passed_over_until_less_is_wanted() {
+    let mut house = house();
+    house.apps.get_mut(&AppId::new(APP)).unwrap().min_ready = 1;
+    house.instances.get_mut(&InstanceId::new(UNREADY)).unwrap().protected = true;
+    let taken = |house: &Shadow, count| {
+        let done = del(house, &AppId::new(APP), Level::AreaIspCode, &[item(NODE, None, count)]).unwrap();
+        done[0].picks.len()
+    };
+
+    // One that is ready stands beside one that is not, which stays.
+    assert_eq!(taken(&house, 1), 0);
+    house.instances.get_mut(&InstanceId::new(UNREADY)).unwrap().protected = false;
+    assert_eq!(taken(&house, 2), 2);
+}
+
+#[test]
+fn what_is_named_is_had_or_refused() {
+    let house = with_hosts();
+    let mut drained = house.clone();
+    drained.draining.insert(EdgeNodeId::new(OTHER_NODE), imbl::OrdSet::new());
+    let mut cut_off = house.clone();
+    cut_off.unreachable.insert(EdgeNodeId::new(OTHER_NODE));
+    let by_name = |direction, ids: &[&str], place: Option<&str>| {
+        let mut request = asked("OP", direction, &[]);
+        let asked = rescale_of(&mut request);
+        let (count, region_code) = (ids.len() as u32, place.map(str::to_owned));
+        let instances = ids.iter().map(|id| InstanceId::new(*id)).collect();
+        asked.level = Level::InstanceId;
+        asked.selector = vec![SelectorItem { region_code, isp: None, count, instances }];
+        request
+    };
+    let (add, del) = (Direction::Add, Direction::Del);
+    for (shadow, direction, ids, place, expected) in [
+        (&house, del, &[HELD, "i-host"][..], None, None),
+        (&house, del, &[HELD], Some("310100"), None),
+        (&house, del, &[HELD], Some(OTHER_NODE), Some(Why::Unreadable)),
+        (&house, del, &[HELD, HELD], None, Some(Why::Unreadable)),
+        (&house, del, &[LEAVING], None, Some(Why::Unreadable)),
+        (&house, del, &[OF_ANOTHER], None, Some(Why::Unreadable)),
+        // Nobody knows it by this id.
+        (&house, del, &["i-hosted"], None, Some(Why::Unreadable)),
+        (&house, del, &["i-free"], None, Some(Why::Unreadable)),
+        (&house, add, &["i-free"], None, None),
+        (&house, add, &["i-host"], None, Some(Why::Unreadable)),
+        (&house, add, &[HELD], None, Some(Why::Unreadable)),
+        (&drained, add, &["i-free"], None, Some(Why::Unreadable)),
+        (&cut_off, add, &["i-free"], None, Some(Why::EngineDown)),
+    ] {
+        let ruling = rule(shadow, &by_name(direction, ids, place).command, None);
+
+        let expected = expected.map(Ruling::Refused);
+        let is_right = expected.map_or(matches!(ruling, Ruling::Done(_)), |refused| ruling == refused);
+        assert!(is_right, "{direction:?} {ids:?} {place:?}: {ruling:?}");
+    }
+}
+
+#[test]
+fn whatever_else_is_asked_is_done_or_refused() {
+    let house = with_hosts();
+    let mut busy = house.clone();
+    let begun = accepted("OP-BEGUN", OperationKind::Add, &[]);
+    busy.fold(&next(&house, vec![begun]));
+    let release = |id: &str| Change::ReleaseInstance(ReleaseInstance { instance: InstanceId::new(id) });
+    let protect = |id: &str| {
+        let (instances, protection) = (vec![InstanceId::new(id)], Protection::On);
+        Change::Protect(ProtectInstances { instances, protection })
+    };
+    let cancel =
+        |id: &str| Change::Cancel(CancelOperation { operation: OperationId::new(id), mode: OnTimeout::Keep });
+    let node = |id: &str, change| Change::Node(ChangeNode { node: EdgeNodeId::new(id), change });
+    let lose = || NodeChange::Lose { replacement: Replacement::None, timeout_s: 60 };
+    let rebalance = || {
+        let (app, timeout_s) = (AppId::new(APP), 60);
+        Change::Rebalance(RebalanceApplication {
+            app,
+            max_moves: 1,
+            timeout_s,
+            if_revision: None,
+            if_plan: None,
+        })
+    };
+    for (shadow, change, expected) in [
+        (&house, release("i-free"), None),
+        (&house, release("i-host"), Some(Why::InstanceInTheWay)),
+        (&house, release(HELD), Some(Why::InstanceInTheWay)),
+        (&house, release(OF_ANOTHER), Some(Why::UnknownInstance)),
+        (&house, protect("i-host"), None),
+        (&house, protect("i-free"), Some(Why::InstanceInTheWay)),
+        (&house, protect(LEAVING), Some(Why::InstanceInTheWay)),
+        (&house, protect(OF_ANOTHER), Some(Why::UnknownInstance)),
+        (&busy, cancel("OP-BEGUN"), None),
+        (&house, cancel(ENDED), Some(Why::NotCancelable)),
+        (&house, cancel("OP-OTHER"), Some(Why::UnknownOperation)),
+        (&house, node(NODE, NodeChange::Drain), None),
+        (&house, node(NODE, NodeChange::Resume), Some(Why::NodeInTheWay)),
+        (&house, node(LOST_NODE, lose()), None),
+        (&house, node(NODE, lose()), Some(Why::NodeInTheWay)),
+        (&house, node("nowhere", lose()), Some(Why::UnknownNode)),
+        (&busy, rebalance(), Some(Why::Busy)),
+        // Two, two and one: nothing would be more even.
+        (&house, rebalance(), Some(Why::NothingToMove)),
+    ] {
+        let ruling = rule(shadow, &request("OP", change.clone()).command, None);
+
+        let expected = expected.map(Ruling::Refused);
+        let is_right = expected.map_or(matches!(ruling, Ruling::Done(_)), |refused| ruling == refused);
+        assert!(is_right, "{change:?}: {ruling:?}");
+    }
 }

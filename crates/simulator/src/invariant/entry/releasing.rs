@@ -216,3 +216,79 @@ pub(super) fn what_is_gone_runs_nowhere(seen: &Seen<'_>) -> Verdict {
     }
     Ok(looked)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Shown;
+    use super::*;
+    use crate::invariant::house::*;
+    use crate::shadow::Shadow;
+    use ensemble_model::id::AppId;
+
+    const NEW: &str = "OP-NEW";
+
+    fn dels(victims: &[(&str, usize)]) -> Vec<Event> {
+        vec![accepted(NEW, OperationKind::Del, &[]), released(NEW, ReleaseCause::Asked, victims)]
+    }
+
+    fn with(change: impl FnOnce(&mut Shadow)) -> Shadow {
+        let mut house = house();
+        change(&mut house);
+        house
+    }
+
+    fn named(ids: &[&str]) -> crate::request::Request {
+        let mut request = asked(NEW, Direction::Del, &[]);
+        let asked = rescale_of(&mut request);
+        asked.level = Level::InstanceId;
+        let (count, instances) = (ids.len() as u32, ids.iter().map(|id| InstanceId::new(*id)).collect());
+        asked.selector = vec![SelectorItem { region_code: None, isp: None, count, instances }];
+        request
+    }
+
+    #[test]
+    fn exactly_the_named_go() {
+        let rule = a_del_takes_the_broken_first;
+        let both = || named(&[HELD, ELSEWHERE]);
+
+        assert_eq!(Shown::new(&house(), dels(&[(HELD, 0), (ELSEWHERE, 0)])).asked(both()).to(rule), Ok(2));
+        for victims in [&[(HELD, 0)][..], &[(HELD, 0), (UNREADY, 0)], &[(HELD, 0), (ELSEWHERE, 0), (LOST, 0)]]
+        {
+            assert!(Shown::new(&house(), dels(victims)).asked(both()).to(rule).is_err(), "{victims:?}");
+        }
+        let leaving = Shown::new(&house(), dels(&[(LEAVING, 0)])).asked(named(&[LEAVING]));
+        assert!(leaving.to(rule).is_err());
+    }
+
+    #[test]
+    fn what_is_protected_goes_by_name_only() {
+        let rule = what_is_protected_is_taken_only_by_name;
+        let protected = with(|house| {
+            house.instances.get_mut(&InstanceId::new(HELD)).expect("it is there").protected = true;
+        });
+        let unnamed = asked(NEW, Direction::Del, &[(NODE, 1)]);
+
+        assert!(Shown::new(&protected, dels(&[(HELD, 0)])).asked(unnamed.clone()).to(rule).is_err());
+        assert_eq!(Shown::new(&protected, dels(&[(UNREADY, 0)])).asked(unnamed).to(rule), Ok(1));
+        assert_eq!(Shown::new(&protected, dels(&[(HELD, 0)])).asked(named(&[HELD])).to(rule), Ok(0));
+    }
+
+    #[test]
+    fn a_floor_that_is_broken_is_found() {
+        // On the node are one that is ready and one that is not.
+        let rule = a_floor_is_kept;
+        let floor = with(|house| {
+            house.apps.get_mut(&AppId::new(APP)).expect("it is there").min_ready = 1;
+        });
+        let moved =
+            vec![accepted(NEW, OperationKind::Move, &[]), released(NEW, ReleaseCause::Moved, &[(HELD, 0)])];
+        let deletes =
+            vec![accepted(NEW, OperationKind::Delete, &[]), released(NEW, ReleaseCause::Asked, &[(HELD, 0)])];
+
+        assert!(Shown::new(&floor, dels(&[(HELD, 0)])).to(rule).is_err());
+        assert!(Shown::new(&floor, moved).to(rule).is_err());
+        assert_eq!(Shown::new(&floor, dels(&[(HELD, 0), (UNREADY, 0)])).to(rule), Ok(1));
+        assert_eq!(Shown::new(&floor, dels(&[(UNREADY, 0)])).to(rule), Ok(0));
+        assert_eq!(Shown::new(&floor, deletes).to(rule), Ok(0));
+    }
+}

@@ -126,7 +126,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "faults",
         form: Form::Path,
-        default: "none",
+        default: "",
         environment: Some("ENSEMBLE_FAULTS"),
         flag: Some("--faults"),
         takes_effect: TakesEffect::AtStart,

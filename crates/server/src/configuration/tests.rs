@@ -229,6 +229,6 @@ fn what_the_packaged_file_shows_are_the_defaults_and_every_key() {
         assert!(matches!(entry, Some(Origin::File { .. })), "{} is not shown", key.name);
     }
     let defaults = Settings::of(Path::new("/var/lib/ensemble"));
-    let examples = Settings { tls: None, registries: defaults.registries.clone(), ..settings };
+    let examples = Settings { tls: None, faults: None, registries: defaults.registries.clone(), ..settings };
     assert_eq!(examples, defaults);
 }

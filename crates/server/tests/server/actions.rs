@@ -145,14 +145,20 @@ async fn bad_input_is_answered_with_its_documented_code_and_changes_nothing() {
         assert_eq!(answer.header("content-type"), "application/json;charset=utf-8");
         assert!(!answer.member("Detail").is_empty(), "{selector} {more:?}");
     }
-    let level = [
-        ("AppId", app.as_str()),
-        ("RescaleType", "Add"),
-        ("RescaleLevel", "InstanceId"),
-        ("ResourceSelector", EXAMPLE),
-    ];
-    let level = server.call("RescaleApplication", &level).send().await;
-    assert_eq!(level.code(), "InvalidParameter.RescaleLevel");
+    for (level, selector, code) in [
+        ("Nation", EXAMPLE, "InvalidParameter.RescaleLevel"),
+        ("InstanceId", EXAMPLE, "InvalidParameter"),
+        ("InstanceId", r#"[{"instanceIds":[]}]"#, "InvalidParameter"),
+    ] {
+        let parameters = [
+            ("AppId", app.as_str()),
+            ("RescaleType", "Add"),
+            ("RescaleLevel", level),
+            ("ResourceSelector", selector),
+        ];
+        let answer = server.call("RescaleApplication", &parameters).send().await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, code), "{level} {selector}");
+    }
     assert_eq!(described(&server, &app, "RegionId").await, before);
 }
 

@@ -31,7 +31,7 @@ fn rescale_cases(stage: &Stage) -> Vec<Case> {
         ("a type in another case", "RescaleType", "add", "InvalidParameter.RescaleType"),
         ("a type of 10 KiB", "RescaleType", long.as_str(), "InvalidParameter.RescaleType"),
         ("an unknown level", "RescaleLevel", "Planet", "InvalidParameter.RescaleLevel"),
-        ("a level that is not built", "RescaleLevel", "InstanceId", "InvalidParameter.RescaleLevel"),
+        ("a level that the selector is not of", "RescaleLevel", "InstanceId", "InvalidParameter"),
         ("a level that is a JSON array", "RescaleLevel", "[\"RegionId\"]", "InvalidParameter.RescaleLevel"),
         ("no selector", "ResourceSelector", "", "MissingParameter"),
         ("an unknown version", "ToAppVersion", "v9", "InvalidParameter.ToAppVersion"),

@@ -10,6 +10,12 @@ use quick_xml::events::Event;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Where nothing is placed.
+const NODE: &str = "cn-wuhan-telecom";
+
+/// Nothing runs here that could be canceled, nothing can be placed better, and no edge node is out of reach.
+const REFUSED_HERE: [&str; 3] = ["CancelOperation", "RebalanceApplication", "LoseEdgeNode"];
+
 #[test]
 fn every_action_says_in_xml_what_it_says_in_json() {
     let stage = Stage::set();
@@ -19,10 +25,14 @@ fn every_action_says_in_xml_what_it_says_in_json() {
     assert_eq!(called, answering.collect(), "a new action has its place in this table");
 
     for call in &calls {
-        let json = in_json(&stage, call, 200);
-        let xml = in_xml(&stage, call, 200);
+        let (status, root) = match call.action.as_str() {
+            refused if REFUSED_HERE.contains(&refused) => (400, "Error".to_owned()),
+            action => (200, format!("{action}Response")),
+        };
+        let json = in_json(&stage, call, status);
+        let xml = in_xml(&stage, call, status);
 
-        assert_eq!(xml, leaves_of(&format!("{}Response", call.action), &json), "{json:#}");
+        assert_eq!(xml, leaves_of(&root, &json), "{json:#}");
     }
 }
 
@@ -64,6 +74,18 @@ fn calls(stage: &Stage) -> Vec<Draft> {
     let devices = stage.ask(&Draft::of("DescribeDeviceService", &[app]));
     let instance = devices["ResourceInfos"][0]["InstanceId"].as_str().unwrap();
     let operation = added["RequestId"].as_str().unwrap();
+    let ids = json!([instance]).to_string();
+    let run = Draft::of(
+        "RunInstances",
+        &[
+            ("InstanceType", "ens.sn1.tiny"),
+            ("ScheduleAreaLevel", "Region"),
+            ("EnsRegionId", "cn-shanghai-cmcc"),
+            ("InstanceName", "< & >"),
+            ("ClientToken", "run"),
+        ],
+    );
+    let own = stage.ask(&run)["InstanceIds"][0].as_str().unwrap().to_owned();
     let plan = [app, ("RescaleType", "Add"), ("ResourceSelector", r#"[{"count":3},{"count":900}]"#)];
     vec![
         Draft::of("CreateApplication", &[("Template", &template.to_string()), ("ClientToken", "create")]),
@@ -79,6 +101,21 @@ fn calls(stage: &Stage) -> Vec<Draft> {
         Draft::of("ConfirmRestore", &[("DryRun", "true")]),
         Draft::of("DescribeImages", &[]),
         Draft::of("PruneImages", &[("All", "true")]),
+        run,
+        Draft::of("DescribeInstances", &[("InstanceId", &own)]),
+        Draft::of("DescribeInstanceTypes", &[]),
+        Draft::of("ExplainInstance", &[("InstanceId", instance)]),
+        Draft::of("ReleaseInstance", &[("InstanceId", &own), ("ClientToken", "release")]),
+        Draft::of("ProtectInstances", &[("InstanceIds", &ids), ("ClientToken", "protect")]),
+        Draft::of("UnprotectInstances", &[("InstanceIds", &ids), ("ClientToken", "unprotect")]),
+        Draft::of("ModifyApplicationAttribute", &[app, ("MinReady", "1"), ("ClientToken", "modify")]),
+        Draft::of("PlanRebalanceApplication", &[app, ("MaxMoves", "1")]),
+        Draft::of("RebalanceApplication", &[app, ("MaxMoves", "1"), ("ClientToken", "rebalance")]),
+        Draft::of("DescribeEdgeNodes", &[("EnsRegionId", NODE)]),
+        Draft::of("DrainEdgeNode", &[("EnsRegionId", NODE), ("ClientToken", "drain")]),
+        Draft::of("ResumeEdgeNode", &[("EnsRegionId", NODE), ("ClientToken", "resume")]),
+        Draft::of("LoseEdgeNode", &[("EnsRegionId", NODE), ("ClientToken", "lose")]),
+        Draft::of("CancelOperation", &[("OperationId", operation), ("ClientToken", "cancel")]),
         Draft::of("DeleteApplication", &[app, ("ClientToken", "delete")]),
     ]
 }
@@ -109,9 +146,13 @@ fn leaves_of(root: &str, value: &Value) -> Vec<(String, String)> {
 fn add_leaves(path: &str, value: &Value, leaves: &mut Vec<(String, String)>) {
     match value {
         Value::Null => {}
-        Value::Object(members) if members.is_empty() => leaves.push((path.to_owned(), String::new())),
         Value::Object(members) => {
+            let before = leaves.len();
             members.iter().for_each(|(name, value)| add_leaves(&format!("{path}/{name}"), value, leaves));
+            // Also of nothing but empty arrays, which have no elements.
+            if leaves.len() == before {
+                leaves.push((path.to_owned(), String::new()));
+            }
         }
         Value::Array(items) => items.iter().for_each(|item| add_leaves(path, item, leaves)),
         Value::String(text) => leaves.push((path.to_owned(), text.clone())),

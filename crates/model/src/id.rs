@@ -2,64 +2,109 @@
 //! A clone shares the text: the state's indices name the same id many times over.
 //! Holds no rule about what they mean; an edge node id is never parsed for meaning (`decisions.md` §1.2).
 
-use serde::{Deserialize, Deserializer, Serialize};
+use arcstr::ArcStr;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
 
 /// Texts of ids that were read one by one, each of them once.
 #[derive(Default)]
-pub(crate) struct Texts(HashSet<Arc<str>>);
+pub(crate) struct Texts(HashSet<ArcStr>);
 
 pub(crate) trait Share {
     /// Takes the text of an equal id that was seen before, so that both have one.
     fn share(&mut self, texts: &mut Texts);
 }
 
+/// The first eight bytes, so that heads have the order of the texts that they begin.
+fn head(text: &str) -> u64 {
+    let mut head = [0; 8];
+    for (to, from) in head.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    u64::from_be_bytes(head)
+}
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-        #[serde(transparent)]
-        pub struct $name(Arc<str>);
+        #[derive(Clone, Default)]
+        pub struct $name {
+            head: u64,
+            text: ArcStr,
+        }
 
-        // Clones are recognised by where their text lies, as `Arc` does for equality: comparing it would fetch it from
-        // memory, and the state's indices compare the same few ids all the time.
+        // The state's indices compare ids all the time, and following a text to where it lies costs more than all else about
+        // it: most ids are told apart by their heads, and clones are recognised by where their text lies.
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                self.head.cmp(&other.head).then_with(|| {
+                    if ArcStr::ptr_eq(&self.text, &other.text) {
+                        Ordering::Equal
+                    } else {
+                        self.text.as_str().cmp(other.text.as_str())
+                    }
+                })
+            }
+        }
+
         impl PartialOrd for $name {
             fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
                 Some(self.cmp(other))
             }
         }
 
-        impl Ord for $name {
-            fn cmp(&self, other: &Self) -> Ordering {
-                if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+        impl Eq for $name {}
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.cmp(other) == Ordering::Equal
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, hasher: &mut H) {
+                self.text.as_str().hash(hasher);
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.debug_tuple(stringify!($name)).field(&self.text).finish()
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.text)
             }
         }
 
         impl $name {
             pub fn new(text: impl Into<String>) -> Self {
-                Self(Arc::from(text.into()))
+                let text = ArcStr::from(text.into());
+                Self { head: head(&text), text }
             }
 
             pub fn as_str(&self) -> &str {
-                &self.0
+                &self.text
             }
         }
 
         impl Share for $name {
             fn share(&mut self, texts: &mut Texts) {
-                match texts.0.get(&*self.0) {
-                    Some(known) => self.0 = Arc::clone(known),
-                    None => drop(texts.0.insert(Arc::clone(&self.0))),
+                match texts.0.get(self.text.as_str()) {
+                    Some(known) => self.text = known.clone(),
+                    None => drop(texts.0.insert(self.text.clone())),
                 }
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(&self.0)
+                formatter.write_str(&self.text)
             }
         }
 
@@ -71,7 +116,7 @@ macro_rules! text_id {
 
         impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
-                &self.0
+                &self.text
             }
         }
     };

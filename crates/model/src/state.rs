@@ -11,7 +11,9 @@ mod memory;
 
 use crate::application::{Application, Version};
 use crate::fleet::{EdgeNode, Fleet};
-use crate::id::{AccountId, AppId, Digest, EdgeNodeId, EngineName, InstanceId, Isp, OperationId};
+use crate::id::{
+    AccountId, AppId, Digest, EdgeNodeId, EngineName, InstanceId, Isp, OperationId, VersionName,
+};
 use crate::instance::Instance;
 use crate::operation::Operation;
 use crate::own_instance::OwnInstance;
@@ -46,14 +48,14 @@ pub struct State {
     pub(crate) apps_by_account: OrdSet<(AccountId, AppId)>,
     /// By account, cluster and name: the name is free again once the application is gone.
     pub(crate) apps_by_name: OrdMap<(AccountId, String, String), AppId>,
-    pub(crate) instances_by_app: OrdSet<(AppId, InstanceId)>,
     /// How many instances an application holds on a node and carrier, those being released left out; never 0.
     pub(crate) held: OrdMap<(AppId, EdgeNodeId, Isp), u32>,
     pub(crate) instances_by_node: OrdSet<(EdgeNodeId, InstanceId)>,
     /// Instances by themselves, whether or not an application runs on them.
     pub(crate) owned: OrdMap<InstanceId, Arc<OwnInstance>>,
     pub(crate) owned_by_account: OrdSet<(AccountId, InstanceId)>,
-    pub(crate) cells: OrdMap<CellKey, OrdSet<InstanceId>>,
+    /// Which instances a cell has, and so an application: its cells lie side by side.
+    pub(crate) cells: OrdSet<(CellKey, InstanceId)>,
     pub(crate) deployments: OrdSet<String>,
     pub(crate) operations_by_account: OrdMap<(AccountId, u64), OperationId>,
     pub(crate) operations_by_app: OrdMap<(AppId, u64), OperationId>,
@@ -178,14 +180,43 @@ impl State {
         AccountView { state: self, account: permit.account() }
     }
 
-    /// All instances of one application, those being released included; for what decides, which holds the
-    /// command's permit.
+    /// All instances of one application, those being released included, cell by cell; for what decides, which holds
+    /// the command's permit.
     pub(crate) fn instances_of<'a>(&'a self, app: &'a AppId) -> impl Iterator<Item = &'a Arc<Instance>> + 'a {
-        let first = (app.clone(), InstanceId::default());
-        self.instances_by_app
-            .range(first..)
-            .take_while(move |(owner, _)| owner == app)
+        let first = CellKey { app: app.clone(), ..CellKey::default() };
+        self.cells
+            .range((first, InstanceId::default())..)
+            .take_while(move |(cell, _)| cell.app == *app)
             .filter_map(|(_, id)| self.instances.get(id))
+    }
+
+    /// Those of one application on one node, without going through all of either.
+    pub(crate) fn instances_of_on<'a>(
+        &'a self,
+        app: &AppId,
+        node: &EdgeNodeId,
+    ) -> impl Iterator<Item = &'a Arc<Instance>> + 'a {
+        let versions = self.applications.get(app).map(|application| Arc::clone(&application.versions));
+        let names: Vec<VersionName> = versions
+            .iter()
+            .flat_map(|versions| versions.iter())
+            .map(|version| version.name.clone())
+            .collect();
+        let (app, node) = (app.clone(), node.clone());
+        names.into_iter().flat_map(move |version| {
+            let (app, node) = (app.clone(), node.clone());
+            let first = CellKey {
+                app: app.clone(),
+                version: version.clone(),
+                node: node.clone(),
+                isp: Isp::default(),
+            };
+            let on_node = self
+                .cells
+                .range((first, InstanceId::default())..)
+                .take_while(move |(cell, _)| cell.node == node && cell.version == version && cell.app == app);
+            on_node.filter_map(|(_, id)| self.instances.get(id))
+        })
     }
 
     /// How many instances an application holds, by node and carrier, those being released left out.
@@ -258,7 +289,9 @@ impl<'a> AccountView<'a> {
     /// All instances of one application of the account, those being released included, in the order of their ids.
     pub fn instances(&self, app: &AppId) -> Vec<&'a Arc<Instance>> {
         let Some(application) = self.application(app) else { return Vec::new() };
-        self.state.instances_of(&application.id).collect()
+        let mut instances: Vec<_> = self.state.instances_of(&application.id).collect();
+        instances.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        instances
     }
 
     /// An instance of an application, by the id that the account knows it by.

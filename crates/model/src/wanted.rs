@@ -17,7 +17,7 @@ pub use taken::Taken;
 pub struct Epoch(pub u64);
 
 /// Application × version × edge node × ISP: what an engine converges.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CellKey {
     pub app: AppId,
     pub version: VersionName,

@@ -13,7 +13,7 @@ use crate::id::{
 use crate::instance::{Allocation, Instance, Origin, Pod, PodStatus, Scope};
 use crate::selector::{Level, SelectorItem};
 use crate::spec::Resources;
-use crate::state::State;
+use crate::state::{State, cell_of};
 use crate::time::{Now, WallTime};
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ pub(crate) fn instance(app: &AppId, number: usize, node: &str, isp: &str) -> Ins
 pub(crate) fn put(state: &mut State, instance: Instance) {
     let used = state.used(&instance.node).plus(instance.resources);
     state.used.insert(instance.node.clone(), used);
-    state.instances_by_app.insert((instance.app.clone(), instance.id.clone()));
+    state.cells.insert((cell_of(&instance), instance.id.clone()));
     if instance.is_held() {
         let key = (instance.app.clone(), instance.node.clone(), instance.isp.clone());
         *state.held.entry(key).or_default() += 1;

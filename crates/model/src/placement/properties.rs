@@ -11,7 +11,7 @@ use crate::instance::{Allocation, Instance, PodStatus};
 use crate::plan::{Plan, PlannedItem};
 use crate::selector::{Level, SelectorItem};
 use crate::spec::Resources;
-use crate::state::State;
+use crate::state::{State, cell_of};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::sample::{select, subsequence};
@@ -197,7 +197,7 @@ fn reference_victim(state: &State, item: &SelectorItem) -> Option<InstanceId> {
 
 fn take_away(state: &mut State, id: &InstanceId) {
     let instance = state.instances.remove(id).expect("it was there");
-    state.instances_by_app.remove(&(instance.app.clone(), id.clone()));
+    state.cells.remove(&(cell_of(&instance), id.clone()));
     state.instances_by_node.remove(&(instance.node.clone(), id.clone()));
     let used = state.used(&instance.node).minus(instance.resources);
     state.used.insert(instance.node.clone(), used);

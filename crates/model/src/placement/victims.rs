@@ -8,7 +8,7 @@ use crate::instance::{Instance, InstanceStatus, Origin};
 use crate::plan::{Placement, PlannedItem, Remedy, Shortage};
 use crate::state::State;
 use crate::time::WallTime;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// What is decided before the number of neighbours is looked at; the smallest goes first.
@@ -34,9 +34,8 @@ pub(super) fn pick(
     items: &[ScopedItem],
 ) -> Result<Vec<PlannedItem>, SelectorFault> {
     let fleet = state.fleet();
-    let held: Vec<&Instance> =
-        state.instances_of(request.app).map(Arc::as_ref).filter(|instance| instance.is_held()).collect();
     let mut scopes: Vec<Scope<'_>> = items.iter().map(|item| Scope::of(fleet, chains, item)).collect();
+    let held = within_reach(state, request, &scopes);
     for scope in &scopes {
         // A node may have instances on a carrier that the fleet has dropped since: those can still be taken back.
         if !held.iter().any(|instance| scope.contains(instance)) {
@@ -65,10 +64,10 @@ pub(super) fn pick(
     }
     for (scope, item) in scopes.iter().zip(&mut planned) {
         if let Some(shortage) = &mut item.shortage {
-            let elsewhere = held
-                .iter()
-                .copied()
-                .filter(|instance| !scope.contains(instance) && !taken.contains(&instance.id));
+            let all = state.instances_of(request.app).map(Arc::as_ref);
+            let elsewhere = all.filter(|instance| {
+                instance.is_held() && !scope.contains(instance) && !taken.contains(&instance.id)
+            });
             shortage.alternatives = alternatives::for_del(elsewhere);
         }
     }
@@ -90,6 +89,23 @@ impl<'a> Scope<'a> {
     fn contains(&self, instance: &Instance) -> bool {
         self.nodes.contains(&instance.node) && self.item.allows(&instance.isp)
     }
+}
+
+/// What the application holds where any of the items reaches; all of it where it is no more than there are cells to look into.
+fn within_reach<'a>(
+    state: &'a State,
+    request: &ReleaseRequest<'a>,
+    scopes: &[Scope<'_>],
+) -> Vec<&'a Instance> {
+    let nodes: BTreeSet<&EdgeNodeId> = scopes.iter().flat_map(|scope| scope.nodes.iter().copied()).collect();
+    let versions = state.applications.get(request.app).map_or(0, |application| application.versions.len());
+    let cells = nodes.len().saturating_mul(versions);
+    let found: Vec<&Arc<Instance>> = if versions == 0 || state.held_count(request.app) as usize <= cells {
+        state.instances_of(request.app).collect()
+    } else {
+        nodes.into_iter().flat_map(|node| state.instances_of_on(request.app, node)).collect()
+    };
+    found.into_iter().map(Arc::as_ref).filter(|instance| instance.is_held()).collect()
 }
 
 /// The first `count` of `left` in the order of §1.8; fewer when there are fewer. What is protected does not exist here, and

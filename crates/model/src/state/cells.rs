@@ -2,7 +2,7 @@
 //! Decides nothing: an instance runs while it is held, and until whoever runs it can be told that it is released.
 
 use super::State;
-use crate::id::{AppId, EdgeNodeId, EngineName, Isp, VersionName};
+use crate::id::{AppId, EdgeNodeId, EngineName, InstanceId, Isp, VersionName};
 use crate::instance::Instance;
 use crate::spec::{self, Resources};
 use crate::wanted::{
@@ -18,12 +18,15 @@ impl State {
     /// Everything that `engine` should hold: what is in none of these cells goes.
     pub fn wanted_for(&self, engine: &EngineName, epoch: Epoch) -> Wanted {
         let mut templates = Templates::new();
-        let cells = self
-            .cells
-            .keys()
-            .filter(|key| self.engine_of(&key.node) == Some(engine))
-            .map(|key| self.wanted_cell(key, &mut templates))
-            .collect();
+        let mut cells: Vec<WantedCell> = Vec::new();
+        for (key, id) in self.cells.iter().filter(|(key, _)| self.engine_of(&key.node) == Some(engine)) {
+            if cells.last().is_none_or(|last| last.key != *key) {
+                cells.push(self.empty_cell(key, &mut templates));
+            }
+            if let Some((cell, instance)) = cells.last_mut().zip(self.instances.get(id)) {
+                wish(cell, instance);
+            }
+        }
         Wanted { epoch, sequence: self.sequence(), coverage: Coverage::Complete, cells }
     }
 
@@ -53,26 +56,27 @@ impl State {
             node: EdgeNodeId::default(),
             isp: Isp::default(),
         };
-        let cells = self.cells.range(first..).map(|(key, _)| key);
-        cells.take_while(|key| key.app == *app && key.version == *version).cloned().collect()
+        let cells = self.cells.range((first, InstanceId::default())..).map(|(key, _)| key);
+        let mut cells: Vec<CellKey> =
+            cells.take_while(|key| key.app == *app && key.version == *version).cloned().collect();
+        cells.dedup();
+        cells
     }
 
     fn wanted_cell(&self, key: &CellKey, templates: &mut Templates) -> WantedCell {
+        let mut cell = self.empty_cell(key, templates);
+        let listed = self.cells.range((key.clone(), InstanceId::default())..);
+        let ids = listed.take_while(|(other, _)| other == key).map(|(_, id)| id);
+        ids.filter_map(|id| self.instances.get(id)).for_each(|instance| wish(&mut cell, instance));
+        cell
+    }
+
+    fn empty_cell(&self, key: &CellKey, templates: &mut Templates) -> WantedCell {
         let template = templates
             .entry((key.app.clone(), key.version.clone()))
             .or_insert_with(|| Arc::new(self.template(&key.app, &key.version)))
             .clone();
-        let mut cell = WantedCell { key: key.clone(), template, run: Vec::new(), release: Vec::new() };
-        let ids = self.cells.get(key).into_iter().flatten();
-        for instance in ids.filter_map(|id| self.instances.get(id)) {
-            // One that goes back to what was before must find what nobody was told to stop (`decisions.md` §9.4).
-            if instance.is_held() || instance.untold {
-                cell.run.push(wanted_instance(instance));
-            } else {
-                cell.release.push(instance.id.clone());
-            }
-        }
-        cell
+        WantedCell { key: key.clone(), template, run: Vec::new(), release: Vec::new() }
     }
 
     /// Empty when the application is gone: its cells hold nothing then.
@@ -95,6 +99,15 @@ impl State {
             workloads: workloads.collect(),
             pins: version.pins.clone(),
         }
+    }
+}
+
+fn wish(cell: &mut WantedCell, instance: &Instance) {
+    // One that goes back to what was before must find what nobody was told to stop (`decisions.md` §9.4).
+    if instance.is_held() || instance.untold {
+        cell.run.push(wanted_instance(instance));
+    } else {
+        cell.release.push(instance.id.clone());
     }
 }
 

@@ -73,8 +73,7 @@ impl State {
 
     /// The half of [`Self::index`] that leads from applications to instances.
     pub(in crate::state) fn index_by_application(&mut self, cell: &CellKey, instance: &Instance) {
-        self.instances_by_app.insert((instance.app.clone(), instance.id.clone()));
-        self.cells.entry(cell.clone()).or_default().insert(instance.id.clone());
+        self.cells.insert((cell.clone(), instance.id.clone()));
         if instance.is_held() {
             self.count_in(instance);
         }
@@ -301,19 +300,12 @@ impl State {
             self.targets.remove(id);
             self.note_progress(now, &operation, &instance, "is gone");
         }
-        self.instances_by_app.remove(&(instance.app.clone(), id.clone()));
         self.instances_by_node.remove(&(instance.node.clone(), id.clone()));
         self.deployments.remove(&instance.deployment);
         if instance.is_held() {
             self.count_out(&instance);
         }
-        let cell = cell_of(&instance);
-        if let Some(ids) = self.cells.get_mut(&cell) {
-            ids.remove(id);
-            if ids.is_empty() {
-                self.cells.remove(&cell);
-            }
-        }
+        self.cells.remove(&(cell_of(&instance), id.clone()));
         match &instance.host {
             Some(host) => self.give_back(host),
             None => self.free(&instance.node, instance.resources),

@@ -2,14 +2,22 @@
 //! Repairs nothing: a log that is not what was written is for people to look at.
 
 use super::Fault;
-use super::format::{self, Chain};
+use super::format::{self, Chain, Record};
 use super::snapshot::Snapshot;
 use crate::state::State;
 use crate::time::{LogTime, Now, WallTime};
-use std::sync::Arc;
+use std::iter::Peekable;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 /// How far log time follows the wall clock over a restart (`decisions.md` §2.8).
 const LONGEST_PAUSE_MS: i64 = 30 * 24 * 3_600_000;
+
+/// From here on reading records and believing what they say are done side by side.
+const WORTH_A_THREAD: usize = 64;
+
+/// Records read and not yet believed, at the most.
+const INSPECTED_AHEAD: usize = 64;
 
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {
@@ -25,9 +33,9 @@ pub struct Recovered {
 ///
 /// # Errors
 /// The first [`Fault`], naming where it is.
-pub fn recover<R: AsRef<[u8]>>(
+pub fn recover<R: AsRef<[u8]> + Send>(
     snapshot: Option<&[u8]>,
-    records: impl IntoIterator<Item = R>,
+    records: impl IntoIterator<Item = R, IntoIter: Send>,
 ) -> Result<Recovered, Fault> {
     let (mut state, mut chain) = match snapshot.map(Snapshot::decode).transpose()? {
         Some(Snapshot { state, chain }) => (Arc::unwrap_or_clone(state), chain),
@@ -35,22 +43,16 @@ pub fn recover<R: AsRef<[u8]>>(
     };
     let covered = state.sequence();
     let mut replayed = 0;
-    let mut records = records.into_iter().peekable();
-    while let Some(bytes) = records.next() {
-        let after = state.sequence();
-        let record = format::inspect(bytes.as_ref(), after).map_err(|fault| match fault {
-            // Only the last record can have been cut by a crash.
-            Fault::TornTail { after } if records.peek().is_some() => Fault::BadChecksum { after },
-            other => other,
-        })?;
+    let mut believe = |record: Record| {
         let sequence = record.entry.sequence;
         if replayed == 0 && sequence <= covered {
-            if sequence == covered && record.chain != chain {
-                return Err(Fault::BrokenChain { sequence });
-            }
-            continue;
+            return match sequence == covered && record.chain != chain {
+                true => Err(Fault::BrokenChain { sequence }),
+                false => Ok(()),
+            };
         }
         // Behind the greatest number there is none.
+        let after = state.sequence();
         if after.checked_add(1) != Some(sequence) {
             return Err(Fault::Gap { expected: after.saturating_add(1), found: sequence });
         }
@@ -60,8 +62,46 @@ pub fn recover<R: AsRef<[u8]>>(
         state.apply(&record.entry);
         chain = record.chain;
         replayed += 1;
+        Ok(())
+    };
+    let records = records.into_iter();
+    let is_long = records.size_hint().0 >= WORTH_A_THREAD;
+    let mut inspected = Inspected { records: records.peekable(), after: covered };
+    if is_long {
+        thread::scope(|scope| {
+            let (sender, receiver) = mpsc::sync_channel(INSPECTED_AHEAD);
+            // It ends early where nobody takes what it sends: then there was a fault.
+            scope.spawn(move || inspected.try_for_each(|record| sender.send(record)));
+            receiver.into_iter().try_for_each(|record| record.and_then(&mut believe))
+        })?;
+    } else {
+        inspected.try_for_each(|record| record.and_then(&mut believe))?;
     }
     Ok(Recovered { state, chain, replayed })
+}
+
+/// Records checked in themselves, one by one.
+struct Inspected<I: Iterator> {
+    records: Peekable<I>,
+    /// The sequence that the next record follows, as far as can be said without believing those before.
+    after: u64,
+}
+
+impl<R: AsRef<[u8]>, I: Iterator<Item = R>> Iterator for Inspected<I> {
+    type Item = Result<Record, Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = self.records.next()?;
+        let record = format::inspect(bytes.as_ref(), self.after).map_err(|fault| match fault {
+            // Only the last record can have been cut by a crash.
+            Fault::TornTail { after } if self.records.peek().is_some() => Fault::BadChecksum { after },
+            other => other,
+        });
+        if let Ok(record) = &record {
+            self.after = self.after.max(record.entry.sequence);
+        }
+        Some(record)
+    }
 }
 
 /// Where log time goes on at a start: by the wall clock's difference since the last entry, where that lies between

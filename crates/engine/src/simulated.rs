@@ -1,26 +1,49 @@
 //! An engine that runs nothing: whatever is wanted becomes ready after a settable time, and what is released is
-//! confirmed gone. For trying the API without containers, for tests and for the simulator.
+//! confirmed gone. For trying the API without containers, for tests and for the simulator. It can be asked for faults,
+//! and live by a clock that is stepped by hand.
 //! The shell only: the world it keeps is `simulated::world`, which knows no clock and no channel.
 
+mod clock;
+mod faults;
+mod life;
+mod site;
 pub mod world;
 
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
-use ensemble_model::id::EngineName;
+use ensemble_model::id::{EdgeNodeId, EngineName};
 use ensemble_model::observation::Observation;
 use ensemble_model::wanted::Wanted;
+use site::Site;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use world::World;
 
-/// Instances named in one observation; the report of the whole is the exception.
-const REPORTED_AT_ONCE: usize = 1_000;
+pub use clock::Clock;
+pub use faults::{Fates, Fault, FaultError, FaultKind, Measure};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SimulatedOptions {
     /// From starting to ready.
     pub ready_after: Duration,
+    pub faults: Vec<Fault>,
+    /// What chances are drawn from.
+    pub seed: u64,
+    /// The edge nodes that it has, so that one can be cut off before anything is wanted there.
+    pub nodes: Vec<EdgeNodeId>,
+    pub clock: Clock,
+}
+
+impl Default for SimulatedOptions {
+    fn default() -> Self {
+        Self {
+            ready_after: Duration::ZERO,
+            faults: Vec::new(),
+            seed: 0,
+            nodes: Vec::new(),
+            clock: Clock::running(),
+        }
+    }
 }
 
 /// Has no durable memory: after a restart it takes whatever is wanted at first for running, as if containers had
@@ -31,11 +54,11 @@ pub struct Simulated {
 }
 
 struct Shared {
-    world: Mutex<World>,
+    site: Mutex<Site>,
     /// Something to report, an instance that becomes ready sooner, or the end.
     changed: Notify,
     stopped: Notify,
-    started: Instant,
+    clock: Clock,
 }
 
 impl Simulated {
@@ -46,14 +69,25 @@ impl Simulated {
         observations: mpsc::Sender<Observation>,
     ) -> Self {
         let ready_after_ms = i64::try_from(options.ready_after.as_millis()).unwrap_or(i64::MAX);
+        let fates = Fates::new(options.faults, options.seed, ready_after_ms);
         let shared = Arc::new(Shared {
-            world: Mutex::new(World::new(name, ready_after_ms)),
+            site: Mutex::new(Site::new(name, fates, &options.nodes)),
             changed: Notify::new(),
             stopped: Notify::new(),
-            started: Instant::now(),
+            clock: options.clock,
         });
         let worker = tokio::spawn(report(Arc::clone(&shared), observations));
         Self { shared, worker: Mutex::new(Some(worker)) }
+    }
+
+    /// Everything that was due by its clock is done, and said.
+    pub fn is_at_rest(&self) -> bool {
+        self.shared.site().is_at_rest(self.shared.clock.now_ms())
+    }
+
+    /// When it has something to do next, by its clock.
+    pub fn next_due_ms(&self) -> Option<i64> {
+        self.shared.site().next_due_ms()
     }
 }
 
@@ -68,15 +102,15 @@ impl Engine for Simulated {
     }
 
     async fn converge(&self, wanted: Wanted) -> Result<(), Error> {
-        let now_ms = self.shared.now_ms();
-        self.shared.world().converge(wanted, now_ms)?;
+        let now_ms = self.shared.clock.now_ms();
+        self.shared.site().converge(wanted, now_ms)?;
         self.shared.changed.notify_one();
         Ok(())
     }
 
     /// Nothing runs, so nothing was written.
     async fn logs(&self, query: LogQuery) -> Result<Vec<LogLine>, Error> {
-        match self.shared.world().knows(&query.instance) {
+        match self.shared.site().knows(&query.instance) {
             true => Ok(Vec::new()),
             false => Err(Error::NoLogs { instance: query.instance }),
         }
@@ -93,13 +127,9 @@ impl Engine for Simulated {
 }
 
 impl Shared {
-    fn world(&self) -> MutexGuard<'_, World> {
-        // The world is consistent between calls, also after a panic elsewhere.
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now_ms(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    fn site(&self) -> MutexGuard<'_, Site> {
+        // The site is consistent between calls, also after a panic elsewhere.
+        self.site.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,11 +137,10 @@ impl Shared {
 /// instance: a slow listener holds up neither `converge` nor memory.
 async fn report(shared: Arc<Shared>, observations: mpsc::Sender<Observation>) {
     loop {
-        let now_ms = shared.now_ms();
         let (report, next_ms) = {
-            let mut world = shared.world();
-            world.advance(now_ms);
-            (world.take_report(REPORTED_AT_ONCE), world.next_due_ms())
+            let mut site = shared.site();
+            site.advance(shared.clock.now_ms());
+            (site.take_report(), site.next_due_ms())
         };
         if let Some(report) = report {
             tokio::select! {
@@ -120,11 +149,16 @@ async fn report(shared: Arc<Shared>, observations: mpsc::Sender<Observation>) {
             }
             continue;
         }
-        let wait_ms = next_ms.map_or(u64::MAX, |due| u64::try_from(due - now_ms).unwrap_or_default());
+        let due = async {
+            match next_ms {
+                Some(at_ms) => shared.clock.reached(at_ms).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = shared.changed.notified() => {}
             () = shared.stopped.notified() => return,
-            () = tokio::time::sleep(Duration::from_millis(wait_ms)), if next_ms.is_some() => {}
+            () = due => {}
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The world as a value, and the shell around it.
 
+use super::site::Site;
 use super::world::World;
-use super::{Simulated, SimulatedOptions};
+use super::{Clock, Fates, Simulated, SimulatedOptions};
 use crate::{Engine, Error, LogQuery};
 use ensemble_model::id::{AppId, EdgeNodeId, EngineName, InstanceId, Isp, VersionName};
 use ensemble_model::instance::PodStatus;
@@ -44,7 +45,7 @@ fn wanted(coverage: Coverage, cells: Vec<WantedCell>) -> Wanted {
 
 /// A world with a delay of 100 ms that was told at first that nothing is wanted.
 fn world() -> World {
-    let mut world = World::new(EngineName::new("here"), 100);
+    let mut world = World::new(EngineName::new("here"), Fates::fair(100));
     world.converge(wanted(Coverage::Complete, Vec::new()), 0).expect("the first epoch is never stale");
     let whole = world.take_report(10).expect("the first report is due");
     assert_eq!((whole.reach, whole.instances.len()), (Reach::Whole, 0));
@@ -134,7 +135,7 @@ fn a_complete_list_takes_away_the_cells_that_it_leaves_out() {
 
 #[test]
 fn what_is_wanted_at_first_is_adopted_as_running_and_reported_as_the_whole() {
-    let mut world = World::new(EngineName::new("here"), 100);
+    let mut world = World::new(EngineName::new("here"), Fates::fair(100));
 
     world
         .converge(wanted(Coverage::Complete, vec![cell("n", &["i-1"], &["i-2"])]), 0)
@@ -270,5 +271,71 @@ async fn an_instance_without_containers_has_no_lines_and_an_unknown_one_no_logs(
 
     assert_eq!(engine.logs(query("i-1")).await.expect("it is known"), Vec::new());
     assert!(matches!(engine.logs(query("i-2")).await, Err(Error::NoLogs { .. })));
+    engine.shut_down().await;
+}
+
+#[test]
+fn an_edge_node_that_is_cut_off_is_told_nothing_until_it_is_back_and_then_catches_up() {
+    let fates = Fates::new(vec!["n:unreachable=1s".parse().expect("a fault")], 1, 0);
+    let mut site = Site::new(EngineName::new("here"), fates, &[EdgeNodeId::new("n"), EdgeNodeId::new("m")]);
+    site.converge(wanted(Coverage::Complete, Vec::new()), 0).expect("the first epoch is never stale");
+    let cut_off = site.take_report().expect("the first report is due");
+    assert_eq!(cut_off.reach, Reach::Unreachable(vec![EdgeNodeId::new("n")]));
+    assert_eq!(site.take_report().map(|report| report.reach), Some(Reach::Listed));
+
+    let cells = vec![cell("n", &["i-1"], &[]), cell("m", &["i-2"], &[])];
+    site.converge(wanted(Coverage::Listed, cells), 10).expect("same epoch");
+
+    assert_eq!(words(site.take_report()), ["i-2 ready with 2"]);
+    assert!(!site.is_at_rest(10), "the last one may still be on its way");
+    assert_eq!(site.take_report(), None);
+    assert!(site.is_at_rest(10));
+    assert_eq!(site.next_due_ms(), Some(1_000));
+    site.advance(1_000);
+    let whole = site.take_report().expect("everything can be reached again");
+    assert_eq!(whole.reach, Reach::Whole);
+    assert_eq!(words(site.take_report()), ["i-1 ready with 2"]);
+    assert_eq!((site.take_report(), site.next_due_ms()), (None, None));
+}
+
+#[test]
+fn an_image_that_cannot_be_pulled_is_told_as_hopeless() {
+    let fates = Fates::new(vec!["n:pull=1".parse().expect("a fault")], 1, 0);
+    let mut world = World::new(EngineName::new("here"), fates);
+    world.converge(wanted(Coverage::Complete, Vec::new()), 0).expect("the first epoch is never stale");
+    world.take_report(10);
+
+    world.converge(wanted(Coverage::Listed, vec![cell("n", &["i-1"], &[])]), 0).expect("same epoch");
+
+    let report = world.take_report(10).expect("something changed");
+    let Presence::Here { pods, ready: false, hopeless: Some(reason) } = &report.instances[0].presence else {
+        panic!("{report:?}");
+    };
+    assert!(reason.contains("cannot be pulled") && pods[0].message == *reason, "{report:?}");
+    assert_eq!(pods[0].status, PodStatus::Failed);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_stepped_by_hand_stands_still_until_then() {
+    let (step, clock) = Clock::stepped();
+    let (sender, mut receiver) = mpsc::channel(8);
+    let options = SimulatedOptions {
+        faults: vec!["*:ready=1h".parse().expect("a fault")],
+        clock,
+        ..SimulatedOptions::default()
+    };
+    let engine = Simulated::start(EngineName::new("here"), options, sender);
+    engine.converge(wanted(Coverage::Complete, Vec::new())).await.expect("the first epoch is never stale");
+    assert_eq!(receiver.recv().await.map(|report| report.reach), Some(Reach::Whole));
+    engine.converge(wanted(Coverage::Listed, vec![cell("n", &["i-1"], &[])])).await.expect("same epoch");
+    assert_eq!(words(receiver.recv().await), ["i-1 Running"]);
+
+    step.send_replace(3_599_999);
+    let early = tokio::time::timeout(std::time::Duration::from_millis(50), receiver.recv()).await;
+    assert!(early.is_err(), "{early:?}");
+    assert!(engine.is_at_rest() && engine.next_due_ms() == Some(3_600_000));
+    step.send_replace(3_600_000);
+
+    assert_eq!(words(receiver.recv().await), ["i-1 ready with 2"]);
     engine.shut_down().await;
 }

@@ -1,8 +1,9 @@
 //! What a simulated engine believes to run, as a value: pure, without clock and channel. Times come in.
 
+use super::faults::Fates;
+use super::life::{Life, Looks};
 use crate::Error;
 use ensemble_model::id::{EngineName, InstanceId};
-use ensemble_model::instance::PodStatus;
 use ensemble_model::observation::{InstanceObservation, Observation, PodObservation, Presence, Reach};
 use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Epoch, Taken, Wanted, WantedCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct World {
     name: EngineName,
-    ready_after_ms: i64,
+    fates: Fates,
     epoch: Epoch,
     /// Of the last report.
     number: u64,
@@ -19,7 +20,7 @@ pub struct World {
     memory: Memory,
     instances: HashMap<InstanceId, SimulatedInstance>,
     cells: HashMap<CellKey, BTreeSet<InstanceId>>,
-    /// When which instance becomes ready.
+    /// When something happens to which instance.
     due: BTreeSet<(i64, InstanceId)>,
     /// Whose state has changed since it was last reported; one that is not there is reported as gone.
     unreported: BTreeSet<InstanceId>,
@@ -39,20 +40,24 @@ enum Memory {
 struct SimulatedInstance {
     cell: CellKey,
     template: Arc<CellTemplate>,
-    progress: Progress,
+    life: Life,
 }
 
+/// How an instance comes into the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    Starting { ready_at_ms: i64 },
-    Ready,
+enum Arrival {
+    Started {
+        at_ms: i64,
+    },
+    /// It runs already, as far as anybody can tell.
+    Found,
 }
 
 impl World {
-    pub fn new(name: EngineName, ready_after_ms: i64) -> Self {
+    pub fn new(name: EngineName, fates: Fates) -> Self {
         Self {
             name,
-            ready_after_ms,
+            fates,
             epoch: Epoch::default(),
             number: 0,
             taken: Taken::default(),
@@ -77,24 +82,21 @@ impl World {
         }
         self.epoch = wanted.epoch;
         let wanted = self.taken.take(wanted);
-        let mut progress = match self.ready_after_ms {
-            0 => Progress::Ready,
-            after => Progress::Starting { ready_at_ms: now_ms.saturating_add(after) },
-        };
+        let mut arrival = Arrival::Started { at_ms: now_ms };
         if wanted.coverage == Coverage::Complete {
             if self.memory == Memory::Empty {
                 self.memory = Memory::Adopted;
-                progress = Progress::Ready;
+                arrival = Arrival::Found;
             }
             self.drop_cells_left_out();
         }
         for cell in wanted.cells {
-            self.converge_cell(cell, progress);
+            self.converge_cell(cell, arrival);
         }
         Ok(())
     }
 
-    /// Instances whose time has come become ready.
+    /// What was due by then happens. Ends: an instance does not come back to the same moment.
     pub fn advance(&mut self, now_ms: i64) {
         while let Some((at_ms, _)) = self.due.first() {
             if *at_ms > now_ms {
@@ -102,7 +104,8 @@ impl World {
             }
             let Some((_, id)) = self.due.pop_first() else { break };
             if let Some(instance) = self.instances.get_mut(&id) {
-                instance.progress = Progress::Ready;
+                instance.life.go_on();
+                self.due.extend(instance.life.next_ms().map(|at_ms| (at_ms, id.clone())));
                 self.unreported.insert(id);
             }
         }
@@ -131,6 +134,11 @@ impl World {
         (!ids.is_empty()).then(|| self.observation(Reach::Listed, ids))
     }
 
+    /// Whether [`take_report`](Self::take_report) has something.
+    pub fn has_report(&self) -> bool {
+        self.memory == Memory::Adopted || !self.unreported.is_empty()
+    }
+
     pub fn knows(&self, instance: &InstanceId) -> bool {
         self.instances.contains_key(instance)
     }
@@ -145,7 +153,7 @@ impl World {
         }
     }
 
-    fn converge_cell(&mut self, cell: WantedCell, progress: Progress) {
+    fn converge_cell(&mut self, cell: WantedCell, arrival: Arrival) {
         let wanted: HashSet<&InstanceId> = cell.run.iter().map(|instance| &instance.id).collect();
         let here = self.cells.get(&cell.key).into_iter().flatten();
         let unwanted: Vec<InstanceId> = here.filter(|id| !wanted.contains(id)).cloned().collect();
@@ -153,22 +161,25 @@ impl World {
             self.release(id);
         }
         for instance in cell.run {
-            self.run(instance.id, &cell.key, &cell.template, progress);
+            self.run(instance.id, &cell.key, &cell.template, arrival);
         }
     }
 
-    fn run(&mut self, id: InstanceId, cell: &CellKey, template: &Arc<CellTemplate>, progress: Progress) {
+    fn run(&mut self, id: InstanceId, cell: &CellKey, template: &Arc<CellTemplate>, arrival: Arrival) {
         if self.instances.get(&id).is_some_and(|known| known.cell == *cell) {
             return;
         }
         // The same instance in another cell has got another version: it starts anew.
         self.forget(&id);
-        if let Progress::Starting { ready_at_ms } = progress {
-            self.due.insert((ready_at_ms, id.clone()));
-        }
+        let fate = self.fates.deal(&cell.node);
+        let life = match arrival {
+            Arrival::Started { at_ms } => Life::begin(fate, at_ms),
+            Arrival::Found => Life::found(fate),
+        };
+        self.due.extend(life.next_ms().map(|at_ms| (at_ms, id.clone())));
         self.cells.entry(cell.clone()).or_default().insert(id.clone());
         self.unreported.insert(id.clone());
-        let instance = SimulatedInstance { cell: cell.clone(), template: Arc::clone(template), progress };
+        let instance = SimulatedInstance { cell: cell.clone(), template: Arc::clone(template), life };
         self.instances.insert(id, instance);
     }
 
@@ -180,8 +191,8 @@ impl World {
 
     fn forget(&mut self, id: &InstanceId) {
         let Some(instance) = self.instances.remove(id) else { return };
-        if let Progress::Starting { ready_at_ms } = instance.progress {
-            self.due.remove(&(ready_at_ms, id.clone()));
+        if let Some(at_ms) = instance.life.next_ms() {
+            self.due.remove(&(at_ms, id.clone()));
         }
         if let Some(cell) = self.cells.get_mut(&instance.cell) {
             cell.remove(id);
@@ -209,10 +220,7 @@ impl World {
 
     fn presence(&self, id: &InstanceId) -> Presence {
         let Some(instance) = self.instances.get(id) else { return Presence::Gone };
-        let (status, ready) = match instance.progress {
-            Progress::Starting { .. } => (PodStatus::Starting, false),
-            Progress::Ready => (PodStatus::Running, true),
-        };
+        let Looks { status, ready, restarts, message, hopeless } = instance.life.looks();
         let pods = instance
             .template
             .workloads
@@ -223,10 +231,10 @@ impl World {
                 index,
                 status,
                 address: None,
-                restarts: 0,
-                message: String::new(),
+                restarts,
+                message: message.to_owned(),
             })
             .collect();
-        Presence::Here { pods, ready, hopeless: None }
+        Presence::Here { pods, ready, hopeless: hopeless.map(str::to_owned) }
     }
 }

@@ -37,13 +37,18 @@ impl Client {
             std::fs::read_to_string(path).with_context(|| format!("`{}`", path.display()))?.parse()?;
         let text =
             |name: &str| credentials[name].as_str().map(str::to_owned).context("credentials are strings");
+        Self::new(url, &text("access_key_id")?, &text("access_key_secret")?)
+    }
+
+    /// A client with this key.
+    pub fn new(url: &str, key_id: &str, secret: &str) -> Result<Self> {
         // Fails only when a provider is installed already, and then there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Self {
             http: reqwest::Client::builder().no_proxy().build()?,
             url: url.to_owned(),
-            key_id: text("access_key_id")?,
-            secret: text("access_key_secret")?,
+            key_id: key_id.to_owned(),
+            secret: secret.to_owned(),
         })
     }
 

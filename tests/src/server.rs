@@ -60,6 +60,14 @@ impl Server {
         self.process.id()
     }
 
+    /// Its next line on stdout.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn line(&self) -> Result<String> {
+        self.stdout.recv_timeout(START_AT_MOST).context("there is another line")
+    }
+
     /// What it wrote to stderr, with earlier servers on the same data directory.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

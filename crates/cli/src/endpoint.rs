@@ -118,7 +118,25 @@ fn explicit(url: &str, key: Option<(String, String)>, asked: &Asked) -> Result<E
         .hint("set ENSEMBLE_ACCESS_KEY_ID and ENSEMBLE_ACCESS_KEY_SECRET"))
 }
 
+/// What the server that runs on this directory is called by; it is taken at its word.
+pub(crate) fn of_server_in(dir: &Path) -> Option<Endpoint> {
+    named_in(dir, &mut |_| {})
+}
+
 fn local(dir: &Path, note: &mut dyn FnMut(String)) -> Option<Endpoint> {
+    let found = named_in(dir, note)?;
+    if !answers(&found.url) {
+        note(format!(
+            "no server answers at {}, which `{}` names: skipped",
+            found.url,
+            dir.join("endpoint").display()
+        ));
+        return None;
+    }
+    Some(found)
+}
+
+fn named_in(dir: &Path, note: &mut dyn FnMut(String)) -> Option<Endpoint> {
     let url = fs::read_to_string(dir.join("endpoint")).ok()?.trim().to_owned();
     let credentials = match fs::read_to_string(dir.join("credentials.toml")) {
         Ok(text) => text,
@@ -130,13 +148,6 @@ fn local(dir: &Path, note: &mut dyn FnMut(String)) -> Option<Endpoint> {
     let table: toml::Table = credentials.parse().ok()?;
     let text = |key: &str| table.get(key).and_then(toml::Value::as_str).map(str::to_owned);
     let key = (text("access_key_id")?, text("access_key_secret")?);
-    if !answers(&url) {
-        note(format!(
-            "no server answers at {url}, which `{}` names: skipped",
-            dir.join("endpoint").display()
-        ));
-        return None;
-    }
     Some(endpoint(&url, key, &format!("the data directory {}", dir.display())))
 }
 

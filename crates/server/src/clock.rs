@@ -1,39 +1,64 @@
-//! The clock shell: the two times of every event (`decisions.md` §2.8) from the machine's two clocks.
-//! Log time only goes forward while the server runs, whatever the wall clock does.
+//! The clock shell: the two times of every event (`decisions.md` §2.8) from the machine's two clocks, or from one that a
+//! test steps. Log time only goes forward while the server runs, whatever the wall clock does.
 
+use ensemble_engine::simulated;
 use ensemble_model::log::recovery::resume_log_time;
 use ensemble_model::time::{LogTime, Now, WallTime};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 /// Log time since a start of the server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
-    started: Instant,
+    passed: simulated::Clock,
     log_at_start: LogTime,
+    wall: Wall,
+}
+
+/// What people's clocks are taken to say.
+#[derive(Clone, Copy, Debug)]
+enum Wall {
+    /// What they say.
+    Real,
+    /// As much later than this as has passed.
+    Since(WallTime),
 }
 
 impl Clock {
     /// Goes on from `last`, the times of the last event in the log, by the wall clock's difference since then
     /// where that is believable.
     pub(crate) fn resume(last: Now) -> Self {
-        Self { started: Instant::now(), log_at_start: resume_log_time(last, wall_now()) }
+        let log_at_start = resume_log_time(last, wall_now());
+        Self { passed: simulated::Clock::running(), log_at_start, wall: Wall::Real }
+    }
+
+    /// The same, and then only as much passes as `passed` shows.
+    pub(crate) fn resume_by(last: Now, passed: simulated::Clock) -> Self {
+        Self { passed, wall: Wall::Since(wall_now()), ..Self::resume(last) }
     }
 
     pub(crate) fn now(&self) -> Now {
-        let running_ms = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let log = LogTime(self.log_at_start.0.saturating_add(running_ms));
-        Now { log, wall: wall_now() }
+        let passed_ms = self.passed.now_ms();
+        let log = LogTime(self.log_at_start.0.saturating_add(passed_ms));
+        let wall = match self.wall {
+            Wall::Real => wall_now(),
+            Wall::Since(start) => start.plus_ms(passed_ms),
+        };
+        Now { log, wall }
     }
 
-    /// When log time will be `at`; now, if it was.
-    pub(crate) fn instant_of(&self, at: LogTime) -> Instant {
-        let ms = u64::try_from(at.since(self.log_at_start)).unwrap_or(0);
-        self.started.checked_add(Duration::from_millis(ms)).unwrap_or_else(Instant::now)
+    /// Waits until log time is `at`; not at all, if it was.
+    pub(crate) async fn reached(&self, at: LogTime) {
+        self.passed.reached(at.since(self.log_at_start)).await;
+    }
+
+    /// Until log time is `at`; nothing, if it was.
+    pub(crate) fn ms_until(&self, at: LogTime) -> i64 {
+        at.since(self.now().log)
     }
 }
 
 /// What people's clocks say now.
-pub(crate) fn wall_now() -> WallTime {
+fn wall_now() -> WallTime {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     WallTime(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
@@ -42,12 +67,21 @@ pub(crate) fn wall_now() -> WallTime {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_time_to_come_and_one_that_was_have_their_instants() {
-        let clock = Clock { started: Instant::now(), log_at_start: LogTime(500) };
+    #[tokio::test]
+    async fn a_clock_that_is_stepped_moves_both_times_and_by_nothing_else() {
+        let last = Now { log: LogTime(500), wall: wall_now() };
+        let (step, passed) = simulated::Clock::stepped();
+        let clock = Clock::resume_by(last, passed);
+        let before = clock.now();
+        assert_eq!(clock.ms_until(before.log.plus_seconds(2)), 2_000);
 
-        assert_eq!(clock.instant_of(LogTime(2_500)) - clock.started, Duration::from_secs(2));
-        assert_eq!(clock.instant_of(LogTime(0)), clock.started);
+        step.send_replace(2_000);
+
+        clock.reached(before.log.plus_seconds(2)).await;
+        clock.reached(LogTime(0)).await;
+        let after = clock.now();
+        assert_eq!(after.log.since(before.log), 2_000);
+        assert_eq!(after.wall, before.wall.plus_ms(2_000));
     }
 
     #[test]

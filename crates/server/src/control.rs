@@ -190,10 +190,10 @@ impl<S: LogStore> Writer<S> {
     }
 
     async fn wake(&mut self, stop: &mut oneshot::Receiver<()>) -> Wake {
-        let alarm = self.core.next_wake().map(|at| Instant::from_std(self.clock.instant_of(at)));
+        let (clock, next_wake) = (&self.clock, self.core.next_wake());
         let alarm = async {
-            match alarm {
-                Some(at) => tokio::time::sleep_until(at).await,
+            match next_wake {
+                Some(at) => clock.reached(at).await,
                 None => std::future::pending().await,
             }
         };
@@ -245,7 +245,7 @@ impl<S: LogStore> Writer<S> {
             Errand::Turn(answer) => {
                 let append_under_way_for = self.append_began.map(|began| began.elapsed());
                 // Whoever asked may have stopped waiting.
-                let _ = answer.send(Turn { append_under_way_for });
+                let _ = answer.send(Turn { append_under_way_for, next_wake: self.core.next_wake() });
                 Ok(())
             }
             Errand::Confirm(answer) => {

@@ -19,7 +19,10 @@ pub(crate) async fn deliver(name: EngineName, engine: Driver, mailbox: Arc<Mailb
     loop {
         let wanted = mailbox.take().await;
         match engine.converge(wanted.clone()).await {
-            Ok(()) => pause = FIRST_PAUSE,
+            Ok(()) => {
+                mailbox.delivered();
+                pause = FIRST_PAUSE;
+            }
             Err(error @ Error::StaleEpoch { .. }) => {
                 tracing::error!(engine = %name, "engine `{name}` obeys a newer server: {error}");
                 return;

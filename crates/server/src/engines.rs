@@ -2,6 +2,8 @@
 //! wishes to it, so that an engine that cannot be reached holds up nobody.
 //! Must not decide what is wanted, nor know one engine from another outside of `start`.
 
+mod simulation;
+
 use crate::courier::deliver;
 use crate::faults::{self, Driver};
 use crate::mailbox::Mailbox;
@@ -13,7 +15,7 @@ use ensemble_engine::embedded::image::{
 use ensemble_engine::embedded::preflight::{self, Finding, PreflightInput, Severity};
 use ensemble_engine::embedded::{self, EmbeddedConfig, EmbeddedEngine};
 use ensemble_engine::faults::{FaultSwitch, Faulty};
-use ensemble_engine::simulated::{Simulated, SimulatedOptions};
+use ensemble_engine::simulated::Simulated;
 use ensemble_engine::{Engine, Error, LogLine, LogQuery};
 use ensemble_model::fleet::EngineKind;
 use ensemble_model::id::{Digest, EngineName, InstanceId};
@@ -26,6 +28,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+
+pub(crate) use simulation::Simulation;
 
 /// Observations that wait for the control loop; an engine waits when there are more.
 const OBSERVATIONS_AT_MOST: usize = 1_024;
@@ -54,7 +58,7 @@ fn listed(missing: &[Finding]) -> String {
     texts.join("; ")
 }
 
-/// What embedded engines are started with; others need nothing.
+/// What engines are started with.
 pub(crate) struct Configuration<'a> {
     pub(crate) data_dir: &'a Path,
     pub(crate) shim_command: &'a [OsString],
@@ -65,6 +69,8 @@ pub(crate) struct Configuration<'a> {
     pub(crate) epoch: Epoch,
     /// Where faults stand that are put around every engine.
     pub(crate) faults: Option<&'a Path>,
+    /// Those of engines that run nothing.
+    pub(crate) simulated: &'a Simulation,
 }
 
 /// All engines of the fleet.
@@ -72,6 +78,9 @@ pub(crate) struct Engines {
     by_name: BTreeMap<EngineName, Arc<AnyEngine>>,
     /// What is between the control loop and each of them.
     drivers: BTreeMap<EngineName, Driver>,
+    mailboxes: BTreeMap<EngineName, Arc<Mailbox>>,
+    /// To see whether something waits there.
+    reports: mpsc::WeakSender<Observation>,
 }
 
 /// An image of one engine's store.
@@ -115,6 +124,7 @@ impl Engines {
         configuration: &Configuration<'_>,
     ) -> Result<Started, StartError> {
         let (report, observations) = mpsc::channel(OBSERVATIONS_AT_MOST);
+        let reports = report.downgrade();
         let (mut by_name, mut drivers) = (BTreeMap::new(), BTreeMap::new());
         let (mut mailboxes, mut couriers, mut switches) = (BTreeMap::new(), JoinSet::new(), Vec::new());
         for (name, kind) in kinds {
@@ -128,7 +138,8 @@ impl Engines {
         if let Some(path) = configuration.faults {
             couriers.spawn(faults::follow(path.to_owned(), switches));
         }
-        let (engines, wishes) = (Self { by_name, drivers }, Wishes { mailboxes });
+        let wishes = Wishes { mailboxes: mailboxes.clone() };
+        let engines = Self { by_name, drivers, mailboxes, reports };
         Ok(Started { engines, wishes, observations, couriers })
     }
 
@@ -325,7 +336,7 @@ impl Configuration<'_> {
     ) -> Result<AnyEngine, StartError> {
         match kind {
             EngineKind::Simulated => {
-                let options = SimulatedOptions::default();
+                let options = self.simulated.options(name);
                 Ok(AnyEngine::Simulated(Simulated::start(name.clone(), options, report)))
             }
             EngineKind::Embedded => {

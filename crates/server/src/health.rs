@@ -83,10 +83,12 @@ mod tests {
 
     #[test]
     fn a_loop_that_does_not_turn_or_appends_for_too_long_is_not_well() {
-        let turn = |seconds| Some(Turn { append_under_way_for: Some(Duration::from_secs(seconds)) });
+        let turn = |seconds| {
+            Some(Turn { append_under_way_for: Some(Duration::from_secs(seconds)), next_wake: None })
+        };
         for (turn, expected) in [
             (None, Err(Ailment::StandsStill)),
-            (Some(Turn { append_under_way_for: None }), Ok(())),
+            (Some(Turn { append_under_way_for: None, next_wake: None }), Ok(())),
             (turn(19), Ok(())),
             (turn(21), Err(Ailment::AppendHangs { seconds: 21 })),
         ] {

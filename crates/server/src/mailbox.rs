@@ -4,6 +4,7 @@
 
 use ensemble_model::wanted::{CellKey, Coverage, Standing, Wanted, WantedCell};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
@@ -11,6 +12,8 @@ use tokio::sync::Notify;
 pub(crate) struct Mailbox {
     pending: Mutex<Option<Pending>>,
     filled: Notify,
+    /// What was taken is not delivered yet.
+    on_its_way: AtomicBool,
 }
 
 struct Pending {
@@ -46,11 +49,28 @@ impl Mailbox {
     pub(crate) async fn take(&self) -> Wanted {
         loop {
             // `notify_one` leaves a permit when nobody waits, so a wish put between the two lines wakes this.
-            if let Some(pending) = self.lock().take() {
+            if let Some(pending) = self.take_now() {
                 return pending.into();
             }
             self.filled.notified().await;
         }
+    }
+
+    /// What was taken last was delivered.
+    pub(crate) fn delivered(&self) {
+        self.on_its_way.store(false, Ordering::Release);
+    }
+
+    /// Everything that was put was delivered.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.lock().is_none() && !self.on_its_way.load(Ordering::Acquire)
+    }
+
+    fn take_now(&self) -> Option<Pending> {
+        let mut pending = self.lock();
+        // Under the lock, so that it is seen in one of the two places at any time.
+        self.on_its_way.store(pending.is_some(), Ordering::Release);
+        pending.take()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Pending>> {
@@ -135,6 +155,23 @@ mod tests {
         let taken = mailbox.take().await;
         assert_eq!(counts(&taken), [("a", 1), ("b", 5), ("c", 3)]);
         assert_eq!((taken.coverage, taken.sequence), (Coverage::Complete, 2));
+    }
+
+    #[tokio::test]
+    async fn it_is_at_rest_when_what_was_taken_is_delivered_and_not_put_back() {
+        let mailbox = Mailbox::default();
+        assert!(mailbox.is_at_rest());
+        mailbox.put(wanted(Coverage::Listed, 1, &[("a", 1)]));
+        assert!(!mailbox.is_at_rest());
+
+        let taken = mailbox.take().await;
+        assert!(!mailbox.is_at_rest());
+        mailbox.put_back(taken);
+        assert!(!mailbox.is_at_rest());
+        mailbox.take().await;
+        mailbox.delivered();
+
+        assert!(mailbox.is_at_rest());
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The one place where randomness comes from: the operating system. What decides takes it as an argument.
 
 use ring::rand::{SecureRandom, SystemRandom};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// `count` characters drawn evenly from `alphabet` (at most 256 characters, ASCII).
 pub(crate) fn text(alphabet: &[u8], count: usize) -> String {
@@ -18,9 +19,26 @@ pub(crate) fn text(alphabet: &[u8], count: usize) -> String {
     text
 }
 
-/// A seed for what decides.
+/// A seed for what decides, or for what is drawn in an emulator that was given none.
 pub(crate) fn seed() -> u64 {
     u64::from_le_bytes(bytes())
+}
+
+/// Where the seeds of decisions come from.
+pub(crate) enum Seeds {
+    Random,
+    /// The same ones in the same order for the same number: for a server that keeps nothing, since what they are made of,
+    /// such as ids, may never come again in one log.
+    From(AtomicU64),
+}
+
+impl Seeds {
+    pub(crate) fn next(&self) -> u64 {
+        match self {
+            Self::Random => seed(),
+            Self::From(next) => next.fetch_add(1, Ordering::Relaxed),
+        }
+    }
 }
 
 fn bytes<const N: usize>() -> [u8; N] {

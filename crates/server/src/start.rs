@@ -13,7 +13,8 @@ use crate::configuration::{Given, Sources};
 use crate::control::{self, Writer};
 use crate::credentials::{Credentials, GivenKey, KeyOrigin};
 use crate::data_dir::{self, DataDir, Scheme};
-use crate::engines::{self, Engines, Started};
+use crate::emulation::{Emulation, Keeping, Time};
+use crate::engines::{self, Engines, Simulation, Started};
 use crate::fleet;
 use crate::gateway::Gateway;
 use crate::gateway::listen::{self, Terms};
@@ -22,15 +23,19 @@ use crate::images;
 use crate::logging::LogLevel;
 use crate::metrics::Metrics;
 use crate::notify::{Notifier, Supervision};
+use crate::random::{self, Seeds};
 use crate::reload::Reloader;
 use crate::restored::Restoration;
 use crate::signals::{self, Signals};
+use crate::stepper::Stepper;
 use crate::store::LogStore;
 use crate::store::sqlite::SqliteStore;
 use crate::tls;
+use ensemble_engine::simulated;
 use ensemble_model::fleet::Fleet;
 use ensemble_model::log::recovery::Recovered;
 use ensemble_model::step::{self, ControlLoop, Mode};
+use ensemble_model::time::Now;
 use ensemble_model::wanted::Epoch;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -67,6 +72,8 @@ pub struct Options {
     pub shim_command: Vec<OsString>,
     /// Go on with a log that ends before what was durable once.
     pub accept_truncated_log: bool,
+    /// What makes it an emulator for tests.
+    pub emulation: Emulation,
 }
 
 /// What a person wants to know once the server answers.
@@ -112,23 +119,25 @@ pub async fn serve_until<S: LogStore>(
     let mut data_dir = DataDir::open(&settings.data_dir)?;
     let (credentials, origin) = load_key(&data_dir)?;
     let fleet = Arc::new(fleet::load(settings)?);
+    options.emulation.check(settings, &fleet)?;
     let tls = settings.tls.as_ref().map(tls::load).transpose()?;
     let (listener, address) = bind(settings.listen).await?;
     let Opened { sqlite, store, epoch, recovered, high_water } = open_log(&data_dir, &options, wrap).await?;
 
-    let clock = Clock::resume(recovered.state.last());
+    let Emulator { clock, stepper, seeds, simulation } =
+        emulator(&options.emulation, recovered.state.last(), &fleet);
     let restoration = Restoration::open(data_dir.path())?;
     let mode = if restoration.is_observing() { Mode::Observing } else { Mode::Deciding };
     let core_settings = step::Settings { mode, ..step::Settings::new(epoch) };
     let mut core = ControlLoop::new(recovered, core_settings, clock.now());
     let first = core.start(clock.now(), &fleet).map_err(Error::FleetInUse)?;
     let Started { engines, wishes, observations, couriers } =
-        start_engines(&options, &data_dir, &fleet, address.port(), epoch).await?;
+        start_engines(&options, &data_dir, (&fleet, &simulation), address.port(), epoch).await?;
     let metrics = Arc::new(Metrics::new());
     let start = control::Start {
         core,
         first,
-        clock,
+        clock: clock.clone(),
         epoch,
         store,
         high_water,
@@ -141,17 +150,7 @@ pub async fn serve_until<S: LogStore>(
 
     let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
     data_dir.write_endpoint(scheme, address)?;
-    let ready = Ready {
-        url: format!("{scheme}://{address}"),
-        address,
-        data_dir: data_dir.path().to_owned(),
-        data_note: notes::data_note(data_dir.freshness(), &credentials, origin),
-        fleet_note: notes::fleet_note(&settings.fleet, &fleet),
-        restore_note: restoration.record().as_ref().and_then(notes::restore_note),
-    };
-    if let Some(note) = &ready.restore_note {
-        tracing::warn!("{note}");
-    }
+    let ready = ready(&data_dir, settings, (&credentials, origin), &fleet, &restoration, (scheme, address));
     let log = data_dir.path().join(data_dir::LOG_FILE);
     let phase = signals.phase.subscribe();
     let services = Arc::new(Services {
@@ -163,6 +162,9 @@ pub async fn serve_until<S: LogStore>(
         phase,
         metrics,
         log,
+        clock,
+        stepper,
+        seeds,
     });
     let gateway = Arc::new(Gateway::new(credentials, Arc::clone(&services)));
     let terms = Terms { limits: settings.limits.clone(), metrics: settings.metrics, tls };
@@ -178,6 +180,28 @@ pub async fn serve_until<S: LogStore>(
     drop(couriers);
     sqlite.close().await;
     ended
+}
+
+fn ready(
+    data_dir: &DataDir,
+    settings: &Settings,
+    (credentials, origin): (&Credentials, KeyOrigin),
+    fleet: &Fleet,
+    restoration: &Restoration,
+    (scheme, address): (Scheme, SocketAddr),
+) -> Ready {
+    let ready = Ready {
+        url: format!("{scheme}://{address}"),
+        address,
+        data_dir: data_dir.path().to_owned(),
+        data_note: notes::data_note(data_dir.freshness(), credentials, origin),
+        fleet_note: notes::fleet_note(&settings.fleet, fleet),
+        restore_note: restoration.record().as_ref().and_then(notes::restore_note),
+    };
+    if let Some(note) = &ready.restore_note {
+        tracing::warn!("{note}");
+    }
+    ready
 }
 
 /// What goes on beside serving, until the set is dropped: reloads, and what the service manager wants to hear.
@@ -243,10 +267,38 @@ async fn run<S: LogStore>(
     Ok(ended.expect("the writer does not panic, and nobody aborts it")?)
 }
 
+/// The time and the chance of a server.
+struct Emulator {
+    clock: Clock,
+    stepper: Option<Stepper>,
+    seeds: Seeds,
+    simulation: Simulation,
+}
+
+fn emulator(asked: &Emulation, last: Now, fleet: &Fleet) -> Emulator {
+    let stepper = (asked.time == Time::Manual).then(Stepper::new);
+    let seed = asked.seed.unwrap_or_else(random::seed);
+    if !asked.faults.is_empty() {
+        tracing::info!(seed, "faults are drawn from seed {seed}; `--seed {seed}` draws the same ones again");
+    }
+    let seeds = match asked.keeping {
+        Keeping::DataDir => Seeds::Random,
+        Keeping::Nothing => Seeds::From(AtomicU64::new(seed)),
+    };
+    let passed = stepper.as_ref().map(Stepper::clock);
+    let clock = match &passed {
+        Some(passed) => Clock::resume_by(last, passed.clone()),
+        None => Clock::resume(last),
+    };
+    let passed = passed.unwrap_or_else(simulated::Clock::running);
+    let simulation = Simulation::new(asked.faults.clone(), seed, passed, fleet);
+    Emulator { clock, stepper, seeds, simulation }
+}
+
 async fn start_engines(
     options: &Options,
     data_dir: &DataDir,
-    fleet: &Fleet,
+    (fleet, simulated): (&Fleet, &Simulation),
     control_port: u16,
     epoch: Epoch,
 ) -> Result<Started, Error> {
@@ -258,6 +310,7 @@ async fn start_engines(
         control_port,
         epoch,
         faults: options.settings.faults.as_deref(),
+        simulated,
     };
     Ok(Engines::start(&fleet.engines, &configuration).await?)
 }

@@ -42,6 +42,7 @@ pub static ACTIONS: &[&Action] = &[
     &action::change_edge_node::LOSE_ENTRY,
     &action::describe_instance_logs::ENTRY,
     &action::watch::ENTRY,
+    &action::advance_clock::ENTRY,
     &action::confirm_restore::ENTRY,
     &action::describe_images::ENTRY,
     &action::prune_images::ENTRY,

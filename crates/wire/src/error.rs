@@ -173,6 +173,8 @@ pub enum Reason {
     EngineUnavailable,
     /// The server was restored from a backup and only observes.
     RestoreUnconfirmed,
+    /// Nobody steps the time of this server.
+    ClockRuns,
     /// Built later; refused by name until then.
     NotSupported,
 }

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Where nothing is placed.
 const NODE: &str = "cn-wuhan-telecom";
 
-/// Nothing runs here that could be canceled, nothing can be placed better, and no edge node is out of reach.
-const REFUSED_HERE: [&str; 3] = ["CancelOperation", "RebalanceApplication", "LoseEdgeNode"];
+/// Nothing runs here that could be canceled, nothing can be placed better, no edge node is out of reach, and time passes.
+const REFUSED_HERE: [&str; 4] = ["CancelOperation", "RebalanceApplication", "LoseEdgeNode", "AdvanceClock"];
 
 #[test]
 fn every_action_says_in_xml_what_it_says_in_json() {
@@ -99,6 +99,7 @@ fn calls(stage: &Stage) -> Vec<Draft> {
         Draft::of("ListOperations", &[app]),
         Draft::of("DescribeInstanceLogs", &[("InstanceId", instance)]),
         Draft::of("ConfirmRestore", &[("DryRun", "true")]),
+        Draft::of("AdvanceClock", &[("Seconds", "1")]),
         Draft::of("DescribeImages", &[]),
         Draft::of("PruneImages", &[("All", "true")]),
         run,

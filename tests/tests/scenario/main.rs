@@ -8,6 +8,7 @@ mod bad_night;
 mod by_name;
 mod daemon;
 mod doctor;
+mod emulator;
 mod failing;
 mod nth_failure;
 mod permission;

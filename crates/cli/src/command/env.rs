@@ -1,6 +1,7 @@
 //! `ensemble env`: exports for official SDKs and the `aliyun` command line.
 
 use crate::context::{Context, Outcome};
+use crate::endpoint::Endpoint;
 use crate::failure::Exit;
 use crate::output;
 use clap::Args;
@@ -22,25 +23,37 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let endpoint = context.endpoint()?;
-    // SDKs take the endpoint without a scheme and the protocol apart.
-    let authority = endpoint.url.split("://").nth(1).unwrap_or(&endpoint.url).to_owned();
-    let mut variables = vec![
-        ("ENSEMBLE_ENDPOINT", endpoint.url.clone()),
-        ("ENSEMBLE_ACCESS_KEY_ID", endpoint.key_id.clone()),
-        ("ALIBABA_CLOUD_ENDPOINT", authority),
-        ("ALIBABA_CLOUD_ACCESS_KEY_ID", endpoint.key_id.clone()),
-    ];
-    if !arguments.no_secret {
-        variables.push(("ENSEMBLE_ACCESS_KEY_SECRET", endpoint.secret.clone()));
-        variables.push(("ALIBABA_CLOUD_ACCESS_KEY_SECRET", endpoint.secret));
+    let mut variables = variables(&endpoint);
+    if arguments.no_secret {
+        variables.retain(|(name, _)| !name.ends_with("_SECRET"));
     }
     if context.form().is_json() {
         let object = variables.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
         output::print_document(context.form(), &serde_json::Value::Object(object));
         return Ok(Exit::Done);
     }
-    for (name, value) in variables {
-        output::line(&format!("export {name}='{}'", value.replace('\'', r"'\''")));
-    }
+    variables.iter().for_each(|variable| output::line(&export(variable)));
     Ok(Exit::Done)
+}
+
+/// The lines that a shell reads.
+pub(crate) fn exports(endpoint: &Endpoint) -> Vec<String> {
+    variables(endpoint).iter().map(export).collect()
+}
+
+fn export((name, value): &(&str, String)) -> String {
+    format!("export {name}='{}'", value.replace('\'', r"'\''"))
+}
+
+fn variables(endpoint: &Endpoint) -> Vec<(&'static str, String)> {
+    // SDKs take the endpoint without a scheme and the protocol apart.
+    let authority = endpoint.url.split("://").nth(1).unwrap_or(&endpoint.url).to_owned();
+    vec![
+        ("ENSEMBLE_ENDPOINT", endpoint.url.clone()),
+        ("ENSEMBLE_ACCESS_KEY_ID", endpoint.key_id.clone()),
+        ("ALIBABA_CLOUD_ENDPOINT", authority),
+        ("ALIBABA_CLOUD_ACCESS_KEY_ID", endpoint.key_id.clone()),
+        ("ENSEMBLE_ACCESS_KEY_SECRET", endpoint.secret.clone()),
+        ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", endpoint.secret.clone()),
+    ]
 }

@@ -1,6 +1,8 @@
 //! `ensemble serve`: starts the control plane. Stdout gets exactly one line, `ready http://HOST:PORT`; what people
 //! read goes to stderr.
 
+mod emulator;
+
 use crate::configured;
 use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
@@ -8,6 +10,7 @@ use crate::output;
 use clap::{Args, ValueEnum};
 use ensemble_server::check::{self, Checked};
 use ensemble_server::configuration::{self, Effective, Problem, Sources};
+use ensemble_server::ephemeral::Ephemeral;
 use ensemble_server::{Options, Ready, Supervision, logging};
 use serde_json::json;
 use std::ffi::OsString;
@@ -33,7 +36,8 @@ use std::time::Instant;
   ensemble serve --config /etc/ensemble/ensemble.toml
   ensemble serve --check
   ensemble serve --data-dir /var/lib/ensemble --listen 127.0.0.1:8420 --fleet fleet.toml
-  ensemble serve --engine simulated --listen 127.0.0.1:0")]
+  ensemble serve --engine simulated --listen 127.0.0.1:0
+  ensemble serve --engine simulated --ephemeral --listen 127.0.0.1:0 --fault '*:ready=2s' --clock manual")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     sources: SourceArguments,
@@ -45,6 +49,8 @@ pub(crate) struct Arguments {
     /// Start although the log ends before what was answered; what is missing is lost for good
     #[arg(long)]
     accept_truncated_log: bool,
+    #[command(flatten)]
+    emulator: emulator::EmulatorArguments,
 }
 
 /// What decides about the configuration, for every command that reads it.
@@ -88,14 +94,26 @@ impl SourceArguments {
     }
 
     pub(crate) fn sources(&self, context: &Context) -> Sources {
+        let data_dir = context.data_dir_flag().map(|path| path.to_string_lossy().into_owned());
+        self.sources_on(context, data_dir, self.listen.clone())
+    }
+
+    /// Of a server that keeps nothing: any free port will do where nobody names one.
+    fn sources_in(&self, context: &Context, directory: &Ephemeral) -> Sources {
+        let data_dir = directory.path().to_string_lossy().into_owned();
+        let is_free = self.listen.is_none() && std::env::var_os("ENSEMBLE_LISTEN").is_none();
+        let listen = if is_free { Some("127.0.0.1:0".to_owned()) } else { self.listen.clone() };
+        self.sources_on(context, Some(data_dir), listen)
+    }
+
+    fn sources_on(&self, context: &Context, data_dir: Option<String>, listen: Option<String>) -> Sources {
         let engine = self.engine.map(|engine| match engine {
             Engine::Embedded => "embedded".to_owned(),
             Engine::Simulated => "simulated".to_owned(),
         });
-        let data_dir = context.data_dir_flag().map(|path| path.to_string_lossy().into_owned());
         let flags = [
             ("data_dir", data_dir),
-            ("listen", self.listen.clone()),
+            ("listen", listen),
             ("fleet", self.fleet.clone()),
             ("engine", engine),
             ("pod_network", self.pod_network.clone()),
@@ -144,7 +162,11 @@ fn check(context: &Context, sources: &Sources) -> Outcome {
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     let started = Instant::now();
-    let sources = arguments.sources.sources(context);
+    let ephemeral = arguments.emulator.directory(context)?;
+    let sources = match &ephemeral {
+        Some(directory) => arguments.sources.sources_in(context, directory),
+        None => arguments.sources.sources(context),
+    };
     if arguments.check {
         return check(context, &sources);
     }
@@ -157,10 +179,16 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
         supervision: Supervision::from_environment(|name| std::env::var_os(name), std::process::id()),
         shim_command: shim_command()?,
         accept_truncated_log: arguments.accept_truncated_log,
+        emulation: arguments.emulator.emulation(),
     };
     let quiet = context.is_quiet() || !io::stderr().is_terminal();
+    let is_ephemeral = ephemeral.is_some();
     let served = ensemble_server::serve(options, move |ready| {
-        output::line(&format!("ready {}", ready.url));
+        if is_ephemeral {
+            emulator::print_ready(ready);
+        } else {
+            output::line(&format!("ready {}", ready.url));
+        }
         if !quiet {
             banner(ready, started);
         }

@@ -2,6 +2,7 @@
 //! a command and wait until it is durable; every one of them holds a permit.
 //! Must not decide, and must not know HTTP: `gateway` calls [`call`] and renders what comes back.
 
+mod advance_clock;
 mod cancel_operation;
 mod change_edge_node;
 mod confirm_restore;
@@ -29,13 +30,14 @@ mod rescale_application;
 mod run_instances;
 mod watch;
 
-use crate::clock::wall_now;
+use crate::clock::Clock;
 use crate::control::Control;
 use crate::engines::Engines;
 use crate::gateway::listen::Phase;
 use crate::metrics::{Look, Metrics};
-use crate::random;
+use crate::random::Seeds;
 use crate::restored::Restoration;
+use crate::stepper::Stepper;
 use bytes::Bytes;
 use ensemble_model::census::census;
 use ensemble_model::command::{Accepted, Change, ClientToken, Command, Nonce, Protection, RequestFacts};
@@ -88,6 +90,11 @@ pub(crate) struct Services {
     pub(crate) metrics: Arc<Metrics>,
     /// The file of the log.
     pub(crate) log: PathBuf,
+    /// The times that changes get.
+    pub(crate) clock: Clock,
+    /// Where a test steps the time.
+    pub(crate) stepper: Option<Stepper>,
+    pub(crate) seeds: Seeds,
 }
 
 impl Services {
@@ -160,6 +167,10 @@ pub(crate) async fn call(
         "ConfirmRestore" => {
             let request = wire::confirm_restore::Request::read(parameters)?;
             confirm_restore::handle(&context, permit?, request).await
+        }
+        "AdvanceClock" => {
+            let request = wire::advance_clock::Request::read(parameters)?;
+            advance_clock::handle(&context, permit?, request).await
         }
         "DescribeImages" => {
             let request = wire::describe_images::Request::read(parameters)?;
@@ -306,7 +317,8 @@ impl Context {
     /// `InvalidParameter.ClientToken` when it was used for a call with other parameters.
     fn answered(&self, permit: &Permit, token: Option<&ClientToken>) -> Result<Option<Accepted>, Error> {
         let Some(token) = token else { return Ok(None) };
-        decide::answered(&self.state(), permit, self.action.name, token, wall_now()).map_err(refusal::to_wire)
+        decide::answered(&self.state(), permit, self.action.name, token, self.services.clock.now().wall)
+            .map_err(refusal::to_wire)
     }
 
     /// Sends a change to the control loop and waits until it is durable.
@@ -329,7 +341,7 @@ impl Context {
                 client_token,
                 nonce: self.nonce.clone(),
             },
-            seed: random::seed(),
+            seed: self.services.seeds.next(),
             change,
         };
         match self.services.control.submit(command).await {

@@ -8,6 +8,7 @@ use ensemble_model::event::Entry;
 use ensemble_model::fleet::Fleet;
 use ensemble_model::refusal::Refusal;
 use ensemble_model::state::State;
+use ensemble_model::time::LogTime;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,6 +64,8 @@ pub(super) enum Errand {
 pub(crate) struct Turn {
     /// How long the append that is under way takes already.
     pub(crate) append_under_way_for: Option<Duration>,
+    /// When it has something to do without being told.
+    pub(crate) next_wake: Option<LogTime>,
 }
 
 pub(super) struct Submission {

@@ -1,6 +1,6 @@
 //! Why a server did not start or stopped by itself, and the command that mends it where there is one.
 
-use crate::{control, credentials, data_dir, engines, fleet, high_water, restored, store, tls};
+use crate::{control, credentials, data_dir, emulation, engines, fleet, high_water, restored, store, tls};
 use ensemble_model::log::Fault;
 use ensemble_model::refusal::Refusal;
 use std::io;
@@ -30,6 +30,8 @@ pub enum Error {
     FleetInUse(#[source] Refusal),
     #[error("HTTPS cannot be served as configured")]
     Tls(#[from] tls::Error),
+    #[error("the server cannot be an emulator as it was asked to")]
+    Emulation(#[from] emulation::Error),
     #[error(transparent)]
     Engine(#[from] engines::StartError),
     #[error(transparent)]
@@ -62,6 +64,7 @@ impl Error {
                     .into(),
             ),
             Self::Listen { .. } => Some("`--listen 127.0.0.1:0` picks a free port".into()),
+            Self::Emulation(error) => Some(error.hint().into()),
             Self::Fleet(fleet::Error::Mistakes { path, .. }) => {
                 Some(format!("`ensemble fleet check {}`", path.display()))
             }

@@ -1,6 +1,7 @@
 //! A server in this process, and a client that can also do what no client should: sign wrongly, replay, cut off.
 
 use ensemble_server::configuration::Sources;
+use ensemble_server::emulation::Emulation;
 use ensemble_server::store::LogStore;
 use ensemble_server::store::sqlite::SqliteStore;
 use ensemble_server::{EngineChoice, Error, Options, Phase, Settings, Signals, Supervision, serve_until};
@@ -42,6 +43,7 @@ pub(crate) fn options(dir: &Path) -> Options {
         supervision: Supervision::default(),
         shim_command: Vec::new(),
         accept_truncated_log: false,
+        emulation: Emulation::default(),
     }
 }
 

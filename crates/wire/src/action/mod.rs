@@ -1,6 +1,7 @@
 //! One file per action: its catalog entry, its typed request and its answer.
 //! What several actions share in their entries stands here; what they do is the server's.
 
+pub mod advance_clock;
 pub mod cancel_operation;
 pub mod change_edge_node;
 pub mod confirm_restore;

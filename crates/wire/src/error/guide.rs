@@ -166,6 +166,7 @@ impl Reason {
         Self::ClientTokenReused,
         Self::EngineUnavailable,
         Self::RestoreUnconfirmed,
+        Self::ClockRuns,
         Self::NotSupported,
     ];
 
@@ -234,6 +235,10 @@ impl Reason {
                 "The server was restored from a backup and only observes until its operator confirms. Nothing was \
                  accepted.",
                 "`ensemble restore --status` shows what would happen, `ensemble restore --confirm` lets it.",
+            ),
+            Self::ClockRuns => (
+                "The time of this server passes by itself, and nobody steps it.",
+                "Start an emulator whose time is stepped: `ensemble serve --engine simulated --ephemeral --clock manual`.",
             ),
             Self::NotSupported => {
                 ("Documented or well known, and not built here.", "Leave it out; `Detail` names it.")

@@ -246,6 +246,7 @@ fn creation(app: &AppId, number: u64) -> CreateApplication {
             name: "web".into(),
             pod_count: 1,
             service_config: None,
+            ports: Vec::new(),
             containers: vec![container],
         }],
         pins: std::collections::BTreeMap::new(),

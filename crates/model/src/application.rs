@@ -2,6 +2,7 @@
 //! say how they change.
 
 use crate::id::{AccountId, AppId, Digest, OperationId, SpecName, VersionName};
+use crate::port::PortRange;
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -87,6 +88,9 @@ pub struct Workload {
     pub pod_count: u32,
     /// `serviceConfig` as given (camelCase); shown in PascalCase.
     pub service_config: Option<Value>,
+    /// What that binds on the machine, for the first pod. None in what was logged before ports were bound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortRange>,
     pub containers: Vec<Container>,
 }
 
@@ -152,6 +156,15 @@ impl Version {
     pub fn uses(&self, image: &str) -> bool {
         let mut containers = self.workloads.iter().flat_map(|workload| &workload.containers);
         containers.any(|container| container.image == image)
+    }
+
+    /// The node ports of one instance, those of all its pods.
+    pub fn node_ports(&self) -> Vec<PortRange> {
+        let of_workload = |workload: &Workload| {
+            let pods = workload.pod_count;
+            workload.ports.iter().map(move |range| range.of_pods(pods)).collect::<Vec<_>>()
+        };
+        self.workloads.iter().flat_map(of_workload).collect()
     }
 }
 

@@ -19,6 +19,7 @@ pub mod own_instance;
 pub mod permit;
 pub mod placement;
 pub mod plan;
+pub mod port;
 pub mod refusal;
 pub mod selector;
 pub mod spec;

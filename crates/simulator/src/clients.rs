@@ -243,6 +243,7 @@ impl Client {
             name: (*name).to_owned(),
             pod_count: self.dice.between(1, 2) as u32,
             service_config: None,
+            ports: Vec::new(),
             containers: vec![container()],
         });
         let workloads = workloads.collect();

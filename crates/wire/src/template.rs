@@ -9,11 +9,13 @@ mod service_config;
 
 pub use fields::FIELDS;
 pub use pod_spec::{Container, Port};
+pub use service_config::BoundPorts;
 
 use crate::error::Error;
 use crate::selector::Selector;
 use field::{Field, short};
 use serde_json::Value;
+use service_config::NodePorts;
 use std::collections::HashSet;
 
 const MAX_WORKLOADS: usize = 20;
@@ -79,6 +81,8 @@ pub struct Workload {
     pub pod_count: u32,
     /// As given, in camelCase.
     pub service_config: Option<Value>,
+    /// What it binds, read.
+    pub bound_ports: Vec<BoundPorts>,
     pub containers: Vec<Container>,
 }
 
@@ -191,16 +195,21 @@ fn workloads(list: &Field<'_>) -> Result<Vec<Workload>, Error> {
     }
     let mut names = HashSet::new();
     let mut workloads = Vec::with_capacity(items.len());
+    let mut node_ports = NodePorts::default();
     for item in &items {
         let name = item.required("name")?.label()?;
         if !names.insert(name.clone()) {
             return Err(item.refuse(&format!("has the name `{name}` of another workload")));
         }
+        let pod_count = pod_count(item)?;
+        let containers = pod_spec::containers(&item.required("podSpec")?)?;
+        let service = service_config::read(item, pod_count, &containers, &mut node_ports)?;
         workloads.push(Workload {
             name,
-            pod_count: pod_count(item)?,
-            service_config: service_config::read(item)?,
-            containers: pod_spec::containers(&item.required("podSpec")?)?,
+            pod_count,
+            service_config: service.given,
+            bound_ports: service.ports,
+            containers,
         });
     }
     Ok(workloads)

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use ensemble_wire::template::{AreaLevel, Port, Strategy, Template};
+use ensemble_wire::template::{AreaLevel, BoundPorts, Port, Strategy, Template};
 use serde_json::{Value, json};
 
 fn example() -> Value {
@@ -283,7 +283,7 @@ fn two_workloads_or_containers_of_one_name_are_refused() {
 #[test]
 fn a_service_config_is_kept_as_given() {
     let config = json!({
-        "portsBindConfig": { "netServiceContainer": "s", "ports": [
+        "portsBindConfig": { "netServiceContainer": "android", "ports": [
             { "protocol": "TCP", "bindType": "Mapping", "startNodePorts": "31000-31009", "containerPorts": "4440-4449" }
         ]},
         "serviceContainerName": "android"
@@ -292,4 +292,94 @@ fn a_service_config_is_kept_as_given() {
     let template = Template::read(&with("/workload/0/serviceConfig", config.clone())).unwrap();
 
     assert_eq!(template.workloads[0].service_config, Some(config));
+    let bound = BoundPorts { protocol: "TCP", node: 31_000, container: 4_440, count: 10 };
+    assert_eq!(template.workloads[0].bound_ports, [bound]);
+}
+
+#[test]
+fn ports_that_cannot_be_bound_are_refused_by_their_path() {
+    let ports = |pod_count: u32, ports: Value| {
+        let mut template =
+            with("/workload/0/serviceConfig", json!({ "portsBindConfig": { "ports": ports } }));
+        template["workload"][0]["podCount"] = json!(pod_count);
+        template["workload"][0]["count"] = Value::Null;
+        template
+    };
+    let binding = |kind: &str, protocol: &str, node: &str, container: &str| json!({ "bindType": kind, "protocol": protocol, "startNodePorts": node, "containerPorts": container });
+    let mut two_workloads = ports(1, json!([binding("PassThrough", "UDP", "5000-5009", "5000-5009")]));
+    let mut second = two_workloads["workload"][0].clone();
+    second["name"] = json!("second");
+    two_workloads["workload"].as_array_mut().unwrap().push(second);
+    const ITEM: &str = "serviceConfig.portsBindConfig.ports[0]";
+
+    for (template, place, why) in [
+        (
+            ports(1, json!([binding("PassThrough", "TCP", "80-80", "8080-8080")])),
+            format!("workload[0].{ITEM}"),
+            "has bindType PassThrough and two different ranges",
+        ),
+        (
+            ports(7, json!([binding("PassThrough", "TCP", "80-80", "80-80")])),
+            format!("workload[0].{ITEM}"),
+            "has bindType PassThrough, and the 7 pods of an instance share its ports",
+        ),
+        (
+            ports(100, json!([binding("Mapping", "TCP", "65500-65509", "80-89")])),
+            format!("workload[0].{ITEM}"),
+            "needs node ports 65500-66499 for 100 pods",
+        ),
+        (
+            two_workloads,
+            format!("workload[1].{ITEM}"),
+            "binds UDP port 5000, which Template.workload[0].service",
+        ),
+        (
+            ports(1, json!([binding("Mapping", "TCP", "1-1025", "1-1025")])),
+            format!("workload[0].{ITEM}"),
+            "is one too many: an instance binds at most 1024 ports",
+        ),
+        (
+            ports(1, json!([binding("Mapping", "TCP", "+80-81", "80-81")])),
+            format!("workload[0].{ITEM}.startNodePorts"),
+            "`+80-81` is not a range",
+        ),
+        (
+            ports(1, json!([binding("Mapping", "TCP", "80-65536", "80-81")])),
+            format!("workload[0].{ITEM}.startNodePorts"),
+            "`80-65536` is not a range",
+        ),
+        (
+            ports(1, json!([binding("mapping", "TCP", "80-81", "80-81")])),
+            format!("workload[0].{ITEM}.bindType"),
+            "`mapping` is not one of PassThrough, Mapping; did you mean Mapping?",
+        ),
+        (
+            ports(1, json!([{ "startNodePort": "80-81" }])),
+            format!("workload[0].{ITEM}.startNodePort"),
+            "is not supported; did you mean startNodePorts?",
+        ),
+        (
+            with("/workload/0/serviceConfig", json!({ "portsBindConfig": { "netServiceContainer": "web" } })),
+            "workload[0].serviceConfig.portsBindConfig.netServiceContainer".to_owned(),
+            "`web` is no container of this workload: android",
+        ),
+    ] {
+        let refused = refusal(&template);
+
+        assert!(refused.starts_with(&format!("Template.{place} {why}")), "{refused}");
+    }
+}
+
+#[test]
+fn one_port_may_be_bound_by_both_protocols_and_lead_to_one_port_of_the_pod_twice() {
+    let ports = json!([
+        { "protocol": "TCP", "startNodePorts": "3478-3478", "containerPorts": "3478-3478" },
+        { "protocol": "UDP", "startNodePorts": "3478-3478", "containerPorts": "3478-3478" },
+        { "bindType": "Mapping", "startNodePorts": "80-80", "containerPorts": "3478-3478" },
+    ]);
+
+    let read =
+        Template::read(&with("/workload/0/serviceConfig", json!({ "portsBindConfig": { "ports": ports } })));
+
+    assert_eq!(read.unwrap().workloads[0].bound_ports.len(), 3);
 }

@@ -437,6 +437,7 @@ pub(crate) fn create(name: &str, selector: Vec<SelectorItem>) -> CreateApplicati
             name: "web".into(),
             pod_count: 1,
             service_config: None,
+            ports: Vec::new(),
             containers: vec![container],
         }],
         pins: BTreeMap::new(),

@@ -8,6 +8,7 @@ use ensemble_model::application::{ApplicationMeta, Container, Port, ResourceAttr
 use ensemble_model::command::{Change, CreateApplication};
 use ensemble_model::id::{AppId, Digest, SpecName, VersionName};
 use ensemble_model::permit::Permit;
+use ensemble_model::port::{PortRange, Protocol};
 use ensemble_model::selector::Level;
 use ensemble_wire::action::create_application::{Request, Response};
 use ensemble_wire::error::Error;
@@ -96,8 +97,15 @@ fn workload(asked: template::Workload) -> Workload {
         name: asked.name,
         pod_count: asked.pod_count,
         service_config: asked.service_config,
+        ports: asked.bound_ports.into_iter().map(port_range).collect(),
         containers: asked.containers.into_iter().map(container).collect(),
     }
+}
+
+fn port_range(asked: template::BoundPorts) -> PortRange {
+    let template::BoundPorts { protocol, node, container, count } = asked;
+    let protocol = if protocol == Protocol::Udp.as_str() { Protocol::Udp } else { Protocol::Tcp };
+    PortRange { protocol, node, container, count }
 }
 
 fn container(asked: template::Container) -> Container {

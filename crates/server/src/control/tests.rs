@@ -125,6 +125,7 @@ pub(super) fn create(name: &str) -> Command {
                 name: "web".into(),
                 pod_count: 1,
                 service_config: None,
+                ports: Vec::new(),
                 containers: vec![Container {
                     name: "web".into(),
                     image: "web".into(),

@@ -82,7 +82,7 @@ fn workload(name: &str, pod_count: u32, service_config: Option<Value>) -> Worklo
         working_dir: None,
         ports: Vec::new(),
     };
-    Workload { name: name.into(), pod_count, service_config, containers: vec![container] }
+    Workload { name: name.into(), pod_count, service_config, ports: Vec::new(), containers: vec![container] }
 }
 
 fn new_application() -> NewApplication {

@@ -165,6 +165,7 @@ pub(crate) fn created(app: &str, account: &str) -> Event {
                 name: "web".into(),
                 pod_count: 1,
                 service_config: None,
+                ports: Vec::new(),
                 containers: Vec::new(),
             }],
             pins: BTreeMap::new(),

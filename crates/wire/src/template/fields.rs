@@ -143,10 +143,46 @@ pub const FIELDS: &[JsonField] = &[
     JsonField::of("workload[].podSpec.restartPolicy", "Always", r#""Always""#, "Containers are restarted.")
         .or("Always"),
     JsonField::of(
-        "workload[].serviceConfig",
-        "object",
-        "{}",
-        "Port mappings (`portsBindConfig.ports[]`): checked and shown; every pod has an address of its own instead.",
+        "workload[].serviceConfig.serviceContainerName",
+        "text",
+        r#""web""#,
+        "The container that is meant by default; shown.",
+    )
+    .or("none"),
+    JsonField::of(
+        "workload[].serviceConfig.portsBindConfig.netServiceContainer",
+        "text",
+        r#""web""#,
+        "The container that listens; must be one of the workload. The containers of a pod share its ports.",
+    )
+    .or("none"),
+    JsonField::of(
+        "workload[].serviceConfig.portsBindConfig.ports[].protocol",
+        "TCP, UDP",
+        r#""TCP""#,
+        "Of the bound ports.",
+    )
+    .or("TCP"),
+    JsonField::of(
+        "workload[].serviceConfig.portsBindConfig.ports[].bindType",
+        "PassThrough, Mapping",
+        r#""Mapping""#,
+        "`PassThrough`: the node port is the container's, for podCount 1. `Mapping`: the container's port under another \
+         number; the node ports of each further pod follow those of the one before.",
+    )
+    .or("PassThrough"),
+    JsonField::of(
+        "workload[].serviceConfig.portsBindConfig.ports[].startNodePorts",
+        "from-to",
+        r#""5000-5009""#,
+        "Ports on the address of the instance, for its first pod; required in each item of ports. No two of a version \
+         may be the same, all pods counted; 1,024 at the most.",
+    ),
+    JsonField::of(
+        "workload[].serviceConfig.portsBindConfig.ports[].containerPorts",
+        "from-to",
+        r#""5000-5009""#,
+        "Ports inside of the pod, as many; required in each item of ports.",
     ),
 ];
 
@@ -190,6 +226,8 @@ mod tests {
         let inner = [
             "workload[].podSpec.containers[].env[].name",
             "workload[].podSpec.containers[].ports[].containerPort",
+            "workload[].serviceConfig.portsBindConfig.ports[].startNodePorts",
+            "workload[].serviceConfig.portsBindConfig.ports[].containerPorts",
         ];
         for field in FIELDS.iter().filter(|field| !inner.contains(&field.path)) {
             let read = Template::read(&example(Some(field.path)));

@@ -128,7 +128,7 @@ fn port(item: &Field<'_>) -> Result<Port, Error> {
 }
 
 /// Refuses what is not understood, by its path, with the nearest field that is.
-fn refuse_unlisted(field: &Field<'_>, listed: &[&'static str]) -> Result<(), Error> {
+pub(super) fn refuse_unlisted(field: &Field<'_>, listed: &[&'static str]) -> Result<(), Error> {
     let members = field.members()?;
     let unlisted = members.iter().find(|(key, value)| !listed.contains(&key.as_str()) && !value.is_null());
     let Some((key, _)) = unlisted else { return Ok(()) };

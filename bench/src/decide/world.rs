@@ -183,6 +183,7 @@ impl World {
                     index: 0,
                     status: PodStatus::Running,
                     address: Some([10, 1, 2, 3].into()),
+                    exposed_at: None,
                     restarts: 0,
                     message: String::new(),
                 }],

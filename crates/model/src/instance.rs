@@ -74,6 +74,9 @@ pub struct Pod {
     pub index: u32,
     pub status: PodStatus,
     pub address: Option<IpAddr>,
+    /// The address of its instance, on which the node ports of this pod are open; none where it binds none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed_at: Option<IpAddr>,
     pub restarts: u32,
     /// Why it is not running: exit code, cause; empty when there is nothing to say.
     pub message: String,

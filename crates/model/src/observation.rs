@@ -71,6 +71,8 @@ pub struct PodObservation {
     pub index: u32,
     pub status: PodStatus,
     pub address: Option<IpAddr>,
+    /// The address of its instance, while node ports of it lead to this pod.
+    pub exposed_at: Option<IpAddr>,
     pub restarts: u32,
     /// Last exit or cause, for people: `exited 1`, `killed by signal 9 (out of memory)`; empty when all is well.
     pub message: String,

@@ -44,6 +44,13 @@ impl Protocol {
     }
 }
 
+impl Exposed {
+    #[must_use]
+    pub fn of_pod(&self, index: u32) -> Self {
+        Self { publish: self.publish, ports: self.ports.iter().map(|range| range.of_pod(index)).collect() }
+    }
+}
+
 impl PortRange {
     /// The same range of another pod of the workload: its node ports follow those of the pod before it
     /// (ens-api.md §6.3).

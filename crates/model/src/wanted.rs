@@ -5,6 +5,7 @@ mod taken;
 
 use crate::application::Container;
 use crate::id::{AppId, Digest, EdgeNodeId, InstanceId, Isp, VersionName};
+use crate::port::Exposed;
 use crate::spec::Resources;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,6 +76,9 @@ pub struct CellTemplate {
 pub struct WantedWorkload {
     pub name: String,
     pub pod_count: u32,
+    /// What of it is open on the machine, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed: Option<Exposed>,
     pub containers: Vec<Container>,
 }
 
@@ -106,5 +110,11 @@ impl CellTemplate {
     /// The device name of one pod: `<app>-<workload>-<version>-<deployment>-<index>` (ens-api.md §6.4).
     pub fn pod_name(&self, version: &VersionName, deployment: &str, workload: &str, index: u32) -> String {
         format!("{}-{workload}-{version}-{deployment}-{index}", self.app_name)
+    }
+
+    /// What of one pod is open on the machine.
+    pub fn exposed(&self, workload: &str, index: u32) -> Option<Exposed> {
+        let workload = self.workloads.iter().find(|found| found.name == workload)?;
+        workload.exposed.as_ref().map(|exposed| exposed.of_pod(index))
     }
 }

@@ -17,6 +17,7 @@ use ensemble_model::fleet::Fleet;
 use ensemble_model::id::{AccountId, AppId, Digest, Isp, OperationId, SpecName, VersionName};
 use ensemble_model::operation::OnTimeout;
 use ensemble_model::permit::{Permit, Principal, authorize};
+use ensemble_model::port::{PortRange, Protocol};
 use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::state::State;
 use ensemble_model::time::WallTime;
@@ -239,11 +240,12 @@ impl Client {
         let name = format!("app-{}-{}", self.index, self.made);
         let spec = SPECS[self.dice.below(2) as usize];
         let strategy = if self.dice.happens(500) { Strategy::Disperse } else { Strategy::Concentrate };
-        let workloads = ["web", "side"][..self.dice.between(1, 2) as usize].iter().map(|name| Workload {
+        let names = &["web", "side"][..self.dice.between(1, 2) as usize];
+        let workloads = names.iter().zip(0..).map(|(name, at)| Workload {
             name: (*name).to_owned(),
             pod_count: self.dice.between(1, 2) as u32,
             service_config: None,
-            ports: Vec::new(),
+            ports: self.ports(at),
             containers: vec![container()],
         });
         let workloads = workloads.collect();
@@ -270,6 +272,23 @@ impl Client {
             timeout_s: self.timeout(),
             on_timeout: self.on_timeout(),
         }))
+    }
+
+    /// Of the workload at that place, which has a hundred of its own in each protocol: a few applications bind some, and
+    /// two of them often the same.
+    fn ports(&mut self, at: u16) -> Vec<PortRange> {
+        if !self.dice.happens(300) {
+            return Vec::new();
+        }
+        let count = self.dice.between(1, 3) as u16;
+        let node = 30_000 + 100 * at + self.dice.below(6) as u16;
+        let protocols: &[Protocol] = match self.dice.below(3) {
+            0 => &[Protocol::Tcp],
+            1 => &[Protocol::Udp],
+            _ => &[Protocol::Tcp, Protocol::Udp],
+        };
+        let range = |protocol: &Protocol| PortRange { protocol: *protocol, node, container: 80, count };
+        protocols.iter().map(range).collect()
     }
 
     fn rescale(&mut self, app: &AppId, fleet: &Fleet, most: u64) -> RescaleApplication {

@@ -13,6 +13,7 @@ use std::time::Duration;
 const USAGE: &str = "\
 usage: hello-edge [MODE]
   serve [PORT]          answer every GET with JSON (port 8080); the mode without arguments
+  datagrams PORT        answer every UDP datagram with that JSON
   env                   print that JSON once
   print N [BYTES]       print N lines on stdout, each of at least BYTES bytes
   print-error N         print N lines on stderr
@@ -45,6 +46,7 @@ fn run(words: &[&str]) -> Result<ExitCode, String> {
     match words {
         [] | ["serve"] => serve::forever(8080),
         ["serve", port] | [port] if port.parse::<u16>().is_ok() => serve::forever(number(port)? as u16),
+        ["datagrams", port] => serve::datagrams(number(port)? as u16),
         ["env"] => print(&serve::document()),
         ["print", lines] => print_lines(number(lines)?, 0, &mut std::io::stdout().lock()),
         ["print", lines, bytes] => print_lines(number(lines)?, number(bytes)?, &mut std::io::stdout().lock()),

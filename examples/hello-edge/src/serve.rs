@@ -2,7 +2,7 @@
 //! request line and closes after each answer; four threads, so four connections at a time and no queue of ours.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -22,6 +22,19 @@ pub(crate) fn forever(port: u16) -> Result<ExitCode, String> {
         }
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// Answers datagrams until the process is ended.
+pub(crate) fn datagrams(port: u16) -> Result<ExitCode, String> {
+    let in_words = |error: std::io::Error| format!("port {port}: {error}");
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).map_err(in_words)?;
+    println!("listening on {}/udp", socket.local_addr().map_err(in_words)?);
+    let document = document();
+    loop {
+        let (_, caller) = socket.recv_from(&mut [0; 64]).map_err(in_words)?;
+        // One that cannot be answered is not to end the others.
+        let _ = socket.send_to(document.as_bytes(), caller);
+    }
 }
 
 /// The document: the variables `ENS_*` as Ensemble gave them to this container, the host's name and the process id.

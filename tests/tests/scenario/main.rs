@@ -10,6 +10,7 @@ mod daemon;
 mod doctor;
 mod emulator;
 mod failing;
+mod node_ports;
 mod nth_failure;
 mod permission;
 mod plan;

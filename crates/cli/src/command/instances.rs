@@ -55,6 +55,7 @@ pub(super) async fn of(context: &Context, app: &str) -> Outcome {
         "AGE",
         "RESTARTS",
         "MESSAGE",
+        "PORTS",
     ];
     output::print_listing(context.form(), Listing { columns, narrow: 9, rows });
     Ok(Exit::Done)
@@ -104,8 +105,26 @@ fn row(instance: Value, wide: bool, now: Timestamp) -> Row {
         seconds_since(&text("CreateTime"), now).map_or_else(|| "–".to_owned(), age),
         restarts.to_string(),
         message.unwrap_or_default().to_owned(),
+        pods.iter()
+            .filter_map(|pod| pod["Ports"].as_array())
+            .flatten()
+            .map(open_ports)
+            .collect::<Vec<_>>()
+            .join(" "),
     ];
     Row { name: text("InstanceId"), cells, json: instance }
+}
+
+/// `10.80.0.9:31000-31009/tcp→4440-4449`.
+fn open_ports(ports: &Value) -> String {
+    let text = |key: &str| ports[key].as_str().unwrap_or_default();
+    let of_range = |range: &str| match range.split_once('-') {
+        Some((first, last)) if first == last => first.to_owned(),
+        Some(_) | None => range.to_owned(),
+    };
+    let (node, inside) = (of_range(text("HostPorts")), of_range(text("ContainerPorts")));
+    let protocol = text("Protocol").to_ascii_lowercase();
+    format!("{}:{node}/{protocol}→{inside}", text("ExternalIp"))
 }
 
 /// The least advanced device, unless the instance itself is being released or not known.

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 fn cell(node: &str, run: &[&str], release: &[&str]) -> WantedCell {
-    let workload = WantedWorkload { name: "web".into(), pod_count: 1, containers: Vec::new() };
+    let workload = WantedWorkload { name: "web".into(), pod_count: 1, exposed: None, containers: Vec::new() };
     let isp = Isp::new("cmcc");
     let (app, version) = (AppId::new("a"), VersionName::new("v1"));
     let run = run.iter().map(|id| WantedInstance {

@@ -17,7 +17,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 fn cell(node: &str, run: &[&str], release: &[&str]) -> WantedCell {
-    let workload = WantedWorkload { name: "web".into(), pod_count: 2, containers: Vec::new() };
+    let workload = WantedWorkload { name: "web".into(), pod_count: 2, exposed: None, containers: Vec::new() };
     WantedCell {
         key: CellKey {
             app: AppId::new("a"),

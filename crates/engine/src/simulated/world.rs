@@ -231,6 +231,7 @@ impl World {
                 index,
                 status,
                 address: None,
+                exposed_at: None,
                 restarts,
                 message: message.to_owned(),
             })

@@ -94,10 +94,11 @@ fn here(draft: &mut Draft, instance: &Instance, seen: &[PodObservation], ready: 
                 index: known.index,
                 status: pod.status,
                 address: pod.address,
+                exposed_at: pod.exposed_at,
                 restarts: pod.restarts,
                 message: bounded(&pod.message),
             },
-            None => Pod { status: PodStatus::Pending, address: None, ..known.clone() },
+            None => Pod { status: PodStatus::Pending, address: None, exposed_at: None, ..known.clone() },
         };
         if now != *known {
             pods.push(now);

@@ -71,6 +71,7 @@ pub(crate) fn instance(app: &AppId, number: usize, node: &str, isp: &str) -> Ins
         index: 0,
         status: PodStatus::Running,
         address: None,
+        exposed_at: None,
         restarts: 0,
         message: String::new(),
     };

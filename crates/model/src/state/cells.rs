@@ -4,6 +4,7 @@
 use super::State;
 use crate::id::{AppId, EdgeNodeId, EngineName, InstanceId, Isp, VersionName};
 use crate::instance::Instance;
+use crate::port::Exposed;
 use crate::spec::{self, Resources};
 use crate::wanted::{
     CellKey, CellTemplate, Coverage, Epoch, Wanted, WantedCell, WantedHost, WantedInstance, WantedWorkload,
@@ -91,6 +92,8 @@ impl State {
         let workloads = version.workloads.iter().map(|workload| WantedWorkload {
             name: workload.name.clone(),
             pod_count: workload.pod_count,
+            exposed: (!workload.ports.is_empty())
+                .then(|| Exposed { publish: None, ports: workload.ports.clone() }),
             containers: workload.containers.clone(),
         });
         CellTemplate {

@@ -204,6 +204,7 @@ fn presence(kind: u8, number: u32) -> Presence {
         index: 0,
         status,
         address: None,
+        exposed_at: None,
         restarts: number,
         message: String::new(),
     };

@@ -379,6 +379,7 @@ fn pod(status: PodStatus) -> PodObservation {
         index: 0,
         status,
         address: None,
+        exposed_at: None,
         restarts: 0,
         message: String::new(),
     }

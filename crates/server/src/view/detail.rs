@@ -2,7 +2,7 @@
 //! Instances being released are listed and not counted (`decisions.md` §1.9).
 
 use super::district::{Unit, unit};
-use super::{Selection, addresses, shown_status};
+use super::{Selection, addresses, port, shown_status};
 use ensemble_model::application::{Application, Version};
 use ensemble_model::fleet::Fleet;
 use ensemble_model::instance::{Instance, InstanceStatus, Pod, PodStatus};
@@ -137,7 +137,7 @@ fn device(application: &Application, instance: &Instance, pod: &Pod) -> Device {
     Device {
         name: instance.device_name(&application.meta.name, &pod.workload, pod.index),
         status: shown_status(instance, pod).as_str().to_owned(),
-        ports: None,
+        ports: Some(port::of_pod(application, instance, pod)).filter(|ports| !ports.is_empty()),
         restarts: pod.restarts,
         message: pod.message.clone(),
     }

@@ -1,7 +1,7 @@
 //! The typed view of DescribeDeviceService (ens-api.md §4.2).
 
 use super::district::unit;
-use super::{addresses, shown_status};
+use super::{addresses, port, shown_status};
 use ensemble_model::application::Application;
 use ensemble_model::fleet::Fleet;
 use ensemble_model::instance::{Instance, Pod};
@@ -39,7 +39,7 @@ pub(crate) fn resource_info(application: &Application, instance: &Instance, flee
         unit.map(|unit| (unit.area_code, unit.area_name, unit.region_name)).unwrap_or_default();
     let device = |pod: &Pod| DeviceInfo {
         name: instance.device_name(&application.meta.name, &pod.workload, pod.index),
-        network: Vec::new(),
+        network: port::of_pod(application, instance, pod),
         status: shown_status(instance, pod).as_str().to_owned(),
     };
     ResourceInfo {

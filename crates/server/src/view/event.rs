@@ -1,7 +1,7 @@
 //! What Watch says of an application and an instance (`decisions.md` §5).
 
 use super::pulls::{self, Pulls};
-use super::{shown_status, status_text};
+use super::{port, shown_status, status_text};
 use ensemble_model::application::Application;
 use ensemble_model::id::{AppId, InstanceId};
 use ensemble_model::instance::{Instance, InstanceStatus, Pod, PodStatus};
@@ -66,17 +66,15 @@ fn shown(instance: &Instance, status: &str, pods: Vec<payload::Pod>) -> payload:
 
 /// The devices of an instance of the account.
 pub(super) fn pods_of(account: AccountView<'_>, instance: &Instance, pulls: &Pulls) -> Vec<payload::Pod> {
-    let name = account.application(&instance.app).map_or("", |application| &application.meta.name);
-    pods(account, instance, name, pulls)
-}
-
-fn pods(account: AccountView<'_>, instance: &Instance, app_name: &str, pulls: &Pulls) -> Vec<payload::Pod> {
+    let application = account.application(&instance.app);
+    let app_name = application.map_or("", |application| &application.meta.name);
     let shown = |pod: &Pod| payload::Pod {
         name: instance.device_name(app_name, &pod.workload, pod.index),
         workload: pod.workload.clone(),
         index: pod.index,
         status: shown_status(instance, pod).as_str().to_owned(),
         address: pod.address.map(|address| address.to_string()),
+        ports: application.map(|application| port::of_pod(application, instance, pod)).unwrap_or_default(),
         restarts: pod.restarts,
         message: pod.message.clone(),
         pulled: match shown_status(instance, pod) {

@@ -9,6 +9,7 @@ pub(crate) mod event;
 pub(crate) mod operation;
 mod parameters;
 pub(crate) mod plan;
+mod port;
 pub(crate) mod pulls;
 mod selection;
 #[cfg(test)]

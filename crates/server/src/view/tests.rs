@@ -165,6 +165,7 @@ fn pod(workload: &str, index: u32, status: PodStatus, address: Option<&str>) -> 
         index,
         status,
         address: address.map(|address| address.parse().unwrap()),
+        exposed_at: None,
         restarts: 0,
         message: String::new(),
     }

@@ -315,6 +315,7 @@ fn pending(cell: &WantedCell) -> Vec<PodObservation> {
             index,
             status: PodStatus::Pending,
             address: None,
+            exposed_at: None,
             restarts: 0,
             message: String::new(),
         })
@@ -333,6 +334,7 @@ fn failed(presence: &Presence, failure: &Failure) -> Presence {
         .map(|pod| PodObservation {
             status: PodStatus::Failed,
             address: None,
+            exposed_at: None,
             restarts: pod.restarts + 1,
             message: message.clone(),
             ..pod.clone()

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 fn cell(node: &str, run: &[&str], release: &[&str]) -> WantedCell {
-    let workload = WantedWorkload { name: "web".into(), pod_count: 1, containers: Vec::new() };
+    let workload = WantedWorkload { name: "web".into(), pod_count: 1, exposed: None, containers: Vec::new() };
     let isp = Isp::new("cmcc");
     let (app, version) = (AppId::new("a"), VersionName::new("v1"));
     let run = run.iter().map(|id| WantedInstance {
@@ -63,6 +63,7 @@ fn running() -> Presence {
         index: 0,
         status: PodStatus::Running,
         address: None,
+        exposed_at: None,
         restarts: 0,
         message: String::new(),
     };

@@ -3,12 +3,13 @@
 
 use super::address::{self, Allocator, subnet_of};
 use super::names::Names;
-use super::record::{Record, RecordFile, Reservation};
+use super::record::{NodePorts, Record, RecordFile, Reservation};
 use super::takeover::take_over;
-use super::{Error, FoundPod, PodNetwork, Presence, Wires};
+use super::{Error, Forward, FoundPod, PodNetwork, Presence, Ruled, Wires};
 use crate::kernel::Kernel;
 use crate::pod::PodKey;
 use ensemble_model::id::AppId;
+use ensemble_model::port::{Exposed, PortRange};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -19,6 +20,8 @@ use std::path::Path;
 pub struct Attach {
     pub pod: PodKey,
     pub app: AppId,
+    /// What of it is to be open on the machine.
+    pub exposed: Option<Exposed>,
 }
 
 /// What came of a batch of changes: one answer for each, in order.
@@ -36,8 +39,8 @@ pub struct Ledger<W> {
     record: Record,
     allocator: Allocator,
     wires: W,
-    /// Who is where, as the rules in the kernel say; `None` when they are to be written anew.
-    ruled: Option<BTreeMap<AppId, Vec<Ipv4Addr>>>,
+    /// As the rules in the kernel say; `None` when they are to be written anew.
+    ruled: Option<Ruled>,
 }
 
 impl<W: Wires> Ledger<W> {
@@ -58,7 +61,7 @@ impl<W: Wires> Ledger<W> {
         }
         let file = RecordFile::new(state_dir);
         let record = take_over(kernel, pod_network, &names, &file, &mut wires)?;
-        let allocator = Allocator::new(record.slice, record.pods.values().map(|held| held.address));
+        let allocator = Allocator::new(record.slice, record.addresses());
         let mut ledger = Self { names, file, record, allocator, wires, ruled: None };
         ledger.apply_rules(&BTreeSet::new())?;
         Ok(ledger)
@@ -115,8 +118,11 @@ impl<W: Wires> Ledger<W> {
     }
 
     fn plan(&mut self, attach: &Attach, record: &mut Record, given: &mut Vec<Ipv4Addr>) -> Result<(), Error> {
+        // First, so that the pod's bridge, which leads to both, is not that of an earlier subnet.
+        let node_ports = self.plan_node_ports(attach, record, given)?;
         if let Some(held) = record.pods.get_mut(&attach.pod) {
             held.app = attach.app.clone();
+            held.node_ports = node_ports.or(held.node_ports.take());
             return Ok(());
         }
         let slice = record.slice;
@@ -130,9 +136,32 @@ impl<W: Wires> Ledger<W> {
             address,
             link: free_link_name(&self.names, &attach.pod, record),
             namespace: attach.pod.directory_name(),
+            node_ports,
         };
         record.pods.insert(attach.pod.clone(), reservation);
         Ok(())
+    }
+
+    /// The first pod of an instance that has node ports gives it an address.
+    fn plan_node_ports(
+        &mut self,
+        attach: &Attach,
+        record: &Record,
+        given: &mut Vec<Ipv4Addr>,
+    ) -> Result<Option<NodePorts>, Error> {
+        let Some(exposed) = attach.exposed.clone().filter(|exposed| !exposed.ports.is_empty()) else {
+            return Ok(None);
+        };
+        let slice = record.slice;
+        let address = match record.address_of(&attach.pod.instance) {
+            Some(address) => address,
+            None => {
+                let address = self.allocator.allocate().ok_or(Error::Full { slice })?;
+                given.push(address);
+                address
+            }
+        };
+        Ok(Some(NodePorts { address, exposed }))
     }
 
     fn make(&mut self, pod: &PodKey) -> Result<PodNetwork, Error> {
@@ -140,7 +169,11 @@ impl<W: Wires> Ledger<W> {
         let slice = self.record.slice;
         let subnet = subnet_of(slice, held.address).ok_or(Error::Full { slice })?;
         self.wires.make(pod, held, subnet)?;
-        Ok(PodNetwork { netns: self.wires.namespace_path(&held.namespace), address: held.address })
+        Ok(PodNetwork {
+            netns: self.wires.namespace_path(&held.namespace),
+            address: held.address,
+            exposed_at: held.node_ports.as_ref().map(|ports| ports.address),
+        })
     }
 
     /// One answer for each pod, in order; all of them are in the record.
@@ -156,18 +189,22 @@ impl<W: Wires> Ledger<W> {
 
     /// Replaces the rules where they differ from what the record says, less those pods.
     fn apply_rules(&mut self, less: &BTreeSet<PodKey>) -> Result<(), Error> {
-        let mut pods: BTreeMap<AppId, Vec<Ipv4Addr>> = BTreeMap::new();
-        for (pod, held) in &self.record.pods {
-            if !less.contains(pod) {
-                pods.entry(held.app.clone()).or_default().push(held.address);
+        let mut ruled = Ruled::default();
+        for (_, held) in self.record.pods.iter().filter(|(pod, _)| !less.contains(*pod)) {
+            ruled.pods.entry(held.app.clone()).or_default().push(held.address);
+            let Some(NodePorts { address, exposed }) = &held.node_ports else { continue };
+            ruled.instances.insert(*address);
+            for at in [Some(*address), exposed.publish].into_iter().flatten() {
+                let forward = |ports: &PortRange| Forward { at, ports: *ports, to: held.address };
+                ruled.forwards.extend(exposed.ports.iter().map(forward));
             }
         }
-        if self.ruled.as_ref() == Some(&pods) {
+        if self.ruled.as_ref() == Some(&ruled) {
             return Ok(());
         }
         self.ruled = None;
-        self.wires.rule(self.record.slice, &pods)?;
-        self.ruled = Some(pods);
+        self.wires.rule(self.record.slice, &ruled)?;
+        self.ruled = Some(ruled);
         Ok(())
     }
 
@@ -179,11 +216,8 @@ impl<W: Wires> Ledger<W> {
         let mut record = self.record.clone();
         record.pods.retain(|pod, _| !gone.contains(pod));
         self.file.save(kernel, &record)?;
-        for pod in gone {
-            if let Some(held) = self.record.pods.get(pod) {
-                self.allocator.free(held.address);
-            }
-        }
+        let left = record.addresses();
+        self.record.addresses().difference(&left).for_each(|address| self.allocator.free(*address));
         self.record = record;
         Ok(())
     }
@@ -204,6 +238,7 @@ impl<W: Wires> Ledger<W> {
             pod: pod.clone(),
             app: held.app.clone(),
             address: held.address,
+            exposed_at: held.node_ports.as_ref().map(|ports| ports.address),
             namespace: presence(sight.has_namespace(&held.namespace)),
             interface: presence(sight.links.contains(&held.link)),
         });

@@ -12,6 +12,7 @@ mod takeover;
 use crate::pod::PodKey;
 use address::Subnet;
 use ensemble_model::id::AppId;
+use ensemble_model::port::PortRange;
 use ipnet::Ipv4Net;
 use record::Reservation;
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,14 +58,32 @@ pub trait Wires {
     fn remove_namespace(&mut self, namespace: &str) -> Result<(), Error>;
 
     /// Replaces all rules at once, or leaves them as they were: each pod reaches the outside and the pods of its own
-    /// application in the list, and what is not in the list reaches nothing and is reached by nothing.
-    fn rule(&mut self, slice: Ipv4Net, pods: &BTreeMap<AppId, Vec<Ipv4Addr>>) -> Result<(), Error>;
+    /// application in the list, and what is not in the list reaches nothing and is reached by nothing. Each forwarded
+    /// port leads to its pod; the other ports of an instance's address are refused.
+    fn rule(&mut self, slice: Ipv4Net, ruled: &Ruled) -> Result<(), Error>;
 
     /// Whether there are rules of ours at all: somebody may have flushed them.
     fn has_rules(&mut self) -> bool;
 
     /// Takes away what is left when no pod is: bridges, the place of the namespaces, the rules.
     fn close(&mut self) -> Result<(), Error>;
+}
+
+/// Who is where, and which ports lead there: all that the rules depend on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ruled {
+    pub pods: BTreeMap<AppId, Vec<Ipv4Addr>>,
+    /// The addresses of instances.
+    pub instances: BTreeSet<Ipv4Addr>,
+    pub forwards: Vec<Forward>,
+}
+
+/// Ports of an address, of an instance's or of the machine's, that lead to a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    pub at: Ipv4Addr,
+    pub ports: PortRange,
+    pub to: Ipv4Addr,
 }
 
 /// What of one data directory's network is in the kernel.
@@ -93,6 +112,8 @@ pub struct PodNetwork {
     pub netns: PathBuf,
     /// Reachable from the machine.
     pub address: Ipv4Addr,
+    /// The address of its instance, where node ports lead to the pod.
+    pub exposed_at: Option<Ipv4Addr>,
 }
 
 /// A pod that holds an address, and what of it is in the kernel.
@@ -101,6 +122,8 @@ pub struct FoundPod {
     pub pod: PodKey,
     pub app: AppId,
     pub address: Ipv4Addr,
+    /// The address of its instance, where node ports lead to the pod.
+    pub exposed_at: Option<Ipv4Addr>,
     pub namespace: Presence,
     pub interface: Presence,
 }

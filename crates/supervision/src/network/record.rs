@@ -2,12 +2,13 @@
 //! before anything is made in the kernel and after it is gone, whole, under a temporary name first, so that a crash
 //! leaves the former or the new content. The form on disk and the one in memory are converted here only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use ensemble_model::id::AppId;
+use ensemble_model::id::{AppId, InstanceId};
+use ensemble_model::port::Exposed;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,16 @@ pub struct Reservation {
     pub link: String,
     /// The name of its namespace file.
     pub namespace: String,
+    pub node_ports: Option<NodePorts>,
+}
+
+/// What of a pod is open on the machine, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodePorts {
+    /// Of the instance: its pods share it, and nobody else has it.
+    pub address: Ipv4Addr,
+    pub exposed: Exposed,
 }
 
 /// All that is remembered.
@@ -60,12 +71,29 @@ struct StoredPod {
     address: Ipv4Addr,
     link: String,
     namespace: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node_ports: Option<NodePorts>,
 }
 
 /// The file of the record in the state directory.
 #[derive(Debug)]
 pub struct RecordFile {
     directory: PathBuf,
+}
+
+impl Record {
+    /// Every address that somebody has, those of instances once.
+    pub fn addresses(&self) -> BTreeSet<Ipv4Addr> {
+        let of_instance = |held: &Reservation| held.node_ports.as_ref().map(|ports| ports.address);
+        self.pods.values().flat_map(|held| [Some(held.address), of_instance(held)]).flatten().collect()
+    }
+
+    /// The address of an instance, where one of its pods has node ports.
+    pub fn address_of(&self, instance: &InstanceId) -> Option<Ipv4Addr> {
+        let first = PodKey::new(instance.clone(), "", 0);
+        let pods = self.pods.range(first..).take_while(|(pod, _)| pod.instance == *instance);
+        pods.filter_map(|(_, held)| held.node_ports.as_ref()).map(|ports| ports.address).next()
+    }
 }
 
 impl RecordFile {
@@ -123,8 +151,8 @@ impl RecordFile {
 
 fn to_stored(record: &Record) -> Stored {
     let pods = record.pods.iter().map(|(pod, reservation)| {
-        let Reservation { app, address, link, namespace } = reservation.clone();
-        StoredPod { pod: pod.clone(), app, address, link, namespace }
+        let Reservation { app, address, link, namespace, node_ports } = reservation.clone();
+        StoredPod { pod: pod.clone(), app, address, link, namespace, node_ports }
     });
     Stored {
         version: VERSION,
@@ -137,8 +165,8 @@ fn to_stored(record: &Record) -> Stored {
 fn from_stored(stored: Stored) -> Result<Record, String> {
     let slice = stored.slice.parse().map_err(|_| format!("`{}` is no network", stored.slice))?;
     let pods = stored.pods.into_iter().map(|stored| {
-        let StoredPod { pod, app, address, link, namespace } = stored;
-        (pod, Reservation { app, address, link, namespace })
+        let StoredPod { pod, app, address, link, namespace, node_ports } = stored;
+        (pod, Reservation { app, address, link, namespace, node_ports })
     });
     Ok(Record { slice, bridges: stored.bridges, pods: pods.collect() })
 }
@@ -147,7 +175,7 @@ fn from_stored(stored: Stored) -> Result<Record, String> {
 mod tests {
     use super::*;
     use crate::kernel::scratch::Scratch;
-    use ensemble_model::id::InstanceId;
+    use ensemble_model::port::{PortRange, Protocol};
 
     fn record() -> Record {
         let pod = PodKey::new(InstanceId::new("i-a"), "web", 3);
@@ -156,6 +184,13 @@ mod tests {
             address: "10.80.16.2".parse().unwrap(),
             link: "ev0a1b2c3d4e5f".to_owned(),
             namespace: pod.directory_name(),
+            node_ports: Some(NodePorts {
+                address: "10.80.16.3".parse().unwrap(),
+                exposed: Exposed {
+                    publish: Some("192.0.2.1".parse().unwrap()),
+                    ports: vec![PortRange { protocol: Protocol::Udp, node: 53, container: 5_353, count: 2 }],
+                },
+            }),
         };
         Record {
             slice: "10.80.16.0/20".parse().unwrap(),

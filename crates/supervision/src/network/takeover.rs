@@ -3,7 +3,7 @@
 
 use super::address::{self, Allocator, subnets};
 use super::names::Names;
-use super::record::{Record, RecordFile, Reservation};
+use super::record::{NodePorts, Record, RecordFile, Reservation};
 use super::{Error, Sight, Wires};
 use crate::kernel::Kernel;
 use ipnet::Ipv4Net;
@@ -73,12 +73,20 @@ fn settle(
     let slice = address::choose_slice(pod_network, hash, routed).ok_or(Error::NothingFree { pod_network })?;
     let mut record = Record { slice, bridges: BTreeMap::new(), pods: BTreeMap::new() };
     let Some(former) = former else { return Ok(record) };
-    let kept = |address| moved(address, former.slice, slice);
-    let taken = former.pods.values().filter_map(|held| kept(held.address));
-    let mut allocator = Allocator::new(slice, taken);
+    let addresses = former.addresses();
+    let kept = |address: &Ipv4Addr| moved(*address, former.slice, slice);
+    let mut allocator = Allocator::new(slice, addresses.iter().filter_map(kept));
+    let mut now = BTreeMap::new();
+    for address in &addresses {
+        let successor = kept(address).or_else(|| allocator.allocate()).ok_or(Error::Full { slice })?;
+        now.insert(*address, successor);
+    }
+    let successor = |address: Ipv4Addr| now.get(&address).copied().unwrap_or(address);
     for (pod, held) in &former.pods {
-        let address = kept(held.address).or_else(|| allocator.allocate()).ok_or(Error::Full { slice })?;
-        record.pods.insert(pod.clone(), Reservation { address, ..held.clone() });
+        let node_ports = held.node_ports.clone();
+        let node_ports = node_ports.map(|ports| NodePorts { address: successor(ports.address), ..ports });
+        let address = successor(held.address);
+        record.pods.insert(pod.clone(), Reservation { address, node_ports, ..held.clone() });
     }
     Ok(record)
 }
@@ -117,6 +125,7 @@ mod tests {
     use super::*;
     use crate::pod::PodKey;
     use ensemble_model::id::{AppId, InstanceId};
+    use ensemble_model::port::Exposed;
 
     fn net(text: &str) -> Ipv4Net {
         text.parse().unwrap()
@@ -130,6 +139,7 @@ mod tests {
                 address: address.parse().unwrap(),
                 link: format!("ev{index}"),
                 namespace: pod.directory_name(),
+                node_ports: None,
             };
             (pod, held)
         });
@@ -181,8 +191,28 @@ mod tests {
     }
 
     #[test]
+    fn the_address_of_an_instance_moves_with_its_pods() {
+        let mut former = record("10.80.32.0/20", &["10.80.32.9", "10.80.32.10"]);
+        let exposed = Exposed { publish: None, ports: Vec::new() };
+        for held in former.pods.values_mut() {
+            let address = "10.80.32.8".parse().unwrap();
+            held.node_ports = Some(NodePorts { address, exposed: exposed.clone() });
+        }
+
+        let settled =
+            settle(net("10.80.0.0/16"), 0, Some(&former), Use::Idle, &[net("10.80.40.0/24")]).unwrap();
+
+        let of_instance = settled.pods.values().map(|held| held.node_ports.as_ref().unwrap().address);
+        assert_eq!(of_instance.collect::<Vec<_>>(), ["10.80.0.8".parse::<Ipv4Addr>().unwrap(); 2]);
+        assert_eq!(addresses(&settled), ["10.80.0.9", "10.80.0.10"]);
+    }
+
+    #[test]
     fn a_pod_network_without_room_for_the_recorded_pods_is_an_error() {
-        let former = record("10.80.32.0/20", &["10.80.32.9"; 6]);
+        let former = record(
+            "10.80.32.0/20",
+            &["10.80.32.9", "10.80.32.10", "10.80.32.11", "10.80.32.12", "10.80.32.13", "10.80.32.14"],
+        );
 
         let error = settle(net("10.90.0.0/29"), 0, Some(&former), Use::Idle, &[]).unwrap_err();
 

@@ -119,7 +119,8 @@ impl Round<'_> {
                     for key in &members {
                         self.collect(key);
                     }
-                    self.act(Action::Attach { pod, app: record.cell.app.clone() });
+                    let exposed = record.template.exposed(&pod.workload, pod.index);
+                    self.act(Action::Attach { pod, app: record.cell.app.clone(), exposed });
                 }
                 continue;
             }

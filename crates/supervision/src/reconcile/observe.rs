@@ -161,6 +161,7 @@ fn pod_observation(pod: PodKey, members: &[Member], facts: &Facts) -> PodObserva
     PodObservation {
         status,
         address: facts.networks.get(&pod).copied(),
+        exposed_at: facts.exposed.get(&pod).copied(),
         restarts: members.iter().map(|member| member.restarts).fold(0, u32::saturating_add),
         message: message.unwrap_or_default().to_owned(),
         workload: pod.workload,

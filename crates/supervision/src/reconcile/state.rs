@@ -5,6 +5,7 @@ use crate::layout::{self, ContainerKey};
 use crate::pod::PodKey;
 use crate::record::{Attempt, Exit, InstanceRecord, Prospect, Running};
 use ensemble_model::id::{AppId, Digest, InstanceId, VersionName};
+use ensemble_model::port::Exposed;
 use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Taken, Wanted, WantedCell, WantedHost};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -176,6 +177,8 @@ pub struct Facts {
     pub groups: BTreeSet<InstanceId>,
     /// Pods that have a namespace and an interface.
     pub networks: BTreeMap<PodKey, IpAddr>,
+    /// The addresses of instances, by pods of theirs that node ports lead to.
+    pub exposed: BTreeMap<PodKey, IpAddr>,
     /// Pods whose network is there in part: cut short while it was made or removed, or touched by somebody else.
     pub remnants: BTreeSet<PodKey>,
     /// What is there and in no record.
@@ -242,6 +245,7 @@ pub enum Action {
     Attach {
         pod: PodKey,
         app: AppId,
+        exposed: Option<Exposed>,
     },
     Start {
         container: ContainerKey,

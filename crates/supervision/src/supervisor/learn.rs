@@ -74,13 +74,15 @@ impl Supervisor {
     fn worked(&mut self, action: &Action, learnt: Learnt, at_boot_ms: u64) {
         let facts = &mut self.memory.facts;
         match (action, learnt) {
-            (Action::Attach { pod, .. }, Learnt::Attached(address)) => {
+            (Action::Attach { pod, .. }, Learnt::Attached { address, exposed_at }) => {
                 facts.remnants.remove(pod);
                 facts.networks.insert(pod.clone(), address);
+                facts.exposed.extend(exposed_at.map(|exposed_at| (pod.clone(), exposed_at)));
             }
             (Action::Detach(pod), _) => {
                 facts.remnants.remove(pod);
                 facts.networks.remove(pod);
+                facts.exposed.remove(pod);
             }
             (Action::Stop(key), _) => {
                 facts.asked_to_stop.insert(key.clone(), at_boot_ms);

@@ -54,6 +54,7 @@ impl Memory {
         let instances = self.records.instances.values();
         let known: BTreeSet<_> = instances.flat_map(|record| pods(&record.id, &record.template)).collect();
         self.facts.networks.clear();
+        self.facts.exposed.clear();
         self.facts.remnants.clear();
         self.facts.strays.retain(|stray| !matches!(stray, Stray::Network(_)));
         for pod in found {
@@ -62,6 +63,8 @@ impl Memory {
             if !known.contains(&pod.pod) {
                 self.facts.strays.insert(Stray::Network(pod.pod));
             } else if is_whole {
+                let exposed_at = pod.exposed_at.map(|address| (pod.pod.clone(), IpAddr::V4(address)));
+                self.facts.exposed.extend(exposed_at);
                 self.facts.networks.insert(pod.pod, IpAddr::V4(pod.address));
             } else {
                 self.facts.remnants.insert(pod.pod);

@@ -63,7 +63,7 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Learnt {
     Nothing,
-    Attached(IpAddr),
+    Attached { address: IpAddr, exposed_at: Option<IpAddr> },
     Resolved(Digest),
 }
 

@@ -85,6 +85,7 @@ fn wanted(epoch: Epoch, sequence: u64, ids: &[String]) -> Wanted {
                 workloads: vec![WantedWorkload {
                     name: "web".to_owned(),
                     pod_count: 1,
+                    exposed: None,
                     containers: vec![main],
                 }],
                 pins: BTreeMap::from([(format!("oci:/{id}"), Digest::new(id))]),

@@ -84,7 +84,7 @@ const DEVICE: &[Member] = &[
     Member::list("Network", &Schema::Object(NETWORK)),
     Member::text("Status", "Running"),
 ];
-const NETWORK: &[Member] = &[
+pub(super) const NETWORK: &[Member] = &[
     Member::text("ContainerPorts", "10000-10010"),
     Member::text("ExternalIp", "39.105.62.120"),
     Member::text("HostPorts", "80-8080"),

@@ -1,5 +1,6 @@
 //! ExplainInstance, ours: one instance, how it is, and why it is there or not there any more (`docs/differences.md`).
 
+use super::describe_device_service::NETWORK;
 use super::{BOTH, REQUEST_ID, STEP};
 use crate::entry::{Access, Action, Group, Kind, Member, Parameter, PublishedError, Schema};
 use crate::error::Error;
@@ -52,6 +53,7 @@ const POD: &[Member] = &[
     Member::integer("Index", "0"),
     Member::text("Status", "Running"),
     Member::text("Address", "10.80.1.2"),
+    Member::list("Ports", &Schema::Object(NETWORK)),
     Member::integer("Restarts", "0"),
     Member::text("Message", ""),
 ];

@@ -1,6 +1,7 @@
 //! `Application` of DescribeApplication and `AppInfo` of ListApplications (ens-api.md §2.6, §2.7, §6.2). The two are
 //! of different years and order and name some members differently; each keeps its own example's form.
 
+use super::device::Network;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -208,8 +209,8 @@ pub struct PodCountStat {
 pub struct Device {
     pub name: String,
     pub status: String,
-    /// Null: ports of pods are not bound on the machine.
-    pub ports: Option<Value>,
+    /// Null where none is open; else as DescribeDeviceService's `Network`: no source shows any.
+    pub ports: Option<Vec<Network>>,
     /// Ours.
     #[serde(default)]
     pub restarts: u32,

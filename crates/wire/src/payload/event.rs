@@ -1,5 +1,6 @@
 //! Server-sent events of Watch (`decisions.md` §5): what each `event` carries, and the frame it travels in.
 
+use super::device::Network;
 use super::operation::{Operation, Pulled};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -41,6 +42,9 @@ pub struct Pod {
     pub index: u32,
     pub status: String,
     pub address: Option<String>,
+    /// Its ports that are open on the machine; absent when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Network>,
     pub restarts: u32,
     /// Last exit or cause; empty when all is well.
     pub message: String,

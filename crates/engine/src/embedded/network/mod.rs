@@ -10,6 +10,8 @@
 //!   bridge that is isolated from the other ports;
 //! - permanent neighbour entries, since hardware addresses follow from addresses: no ARP, and no limit of 1,024;
 //! - one namespace file for each pod in `<run>/netns`, a tmpfs that is mounted privately;
+//! - one address of the slice for each instance with node ports, which no interface has: the rules lead its ports to
+//!   the pods, and refuse the others;
 //! - one nftables table (`ip ensemble_…`), and `net.ipv4.ip_forward = 1`, which stays when everything else goes.
 //!
 //! Inside, a pod has a /32 and two routes, to the gateway and through it to everything else. So even packets to a
@@ -37,6 +39,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ensemble_model::id::AppId;
+use ensemble_model::port::Exposed;
 use ipnet::Ipv4Net;
 use tokio::sync::{mpsc, oneshot};
 
@@ -91,13 +94,19 @@ impl Network {
     }
 
     /// Gives the pod a namespace and an address, the same ones while it is not detached; after a reboot the namespace
-    /// is made again, with the same address. Returns when the rules for it hold.
+    /// is made again, with the same address. What of it is `exposed` is open on the address of its instance, which gets
+    /// one with the first such pod. Returns when the rules for it hold.
     ///
     /// # Errors
     /// What was made up to then stays and is completed by the next call, or removed by [`detach`](Self::detach).
-    pub async fn attach(&self, pod: &PodKey, app: &AppId) -> Result<PodNetwork, Error> {
-        let (pod, app) = (pod.clone(), app.clone());
-        self.ask(|answer| worker::Request::Attach(Attach { pod, app }, answer)).await
+    pub async fn attach(
+        &self,
+        pod: &PodKey,
+        app: &AppId,
+        exposed: Option<&Exposed>,
+    ) -> Result<PodNetwork, Error> {
+        let (pod, app, exposed) = (pod.clone(), app.clone(), exposed.cloned());
+        self.ask(|answer| worker::Request::Attach(Attach { pod, app, exposed }, answer)).await
     }
 
     /// Takes the pod's interface, namespace and address away; they are gone when this returns. Processes that are still

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-use ensemble_model::id::AppId;
+use ensemble_model::port::{PortRange, Protocol};
+use ensemble_supervision::network::{Forward, Ruled};
 use ipnet::Ipv4Net;
 
 /// Everything that the rules depend on.
@@ -17,7 +18,7 @@ pub(super) struct Rules<'a> {
     /// Pods of this data directory.
     pub(super) slice: Ipv4Net,
     pub(super) control_port: Option<u16>,
-    pub(super) pods: &'a BTreeMap<AppId, Vec<Ipv4Addr>>,
+    pub(super) ruled: &'a Ruled,
 }
 
 impl Rules<'_> {
@@ -50,7 +51,7 @@ impl Rules<'_> {
     /// that a packet costs the same however many pods there are. Packet marks would do too, but belong to others.
     fn sets(&self, text: &mut String) {
         let mut sources = Vec::new();
-        for (number, addresses) in self.pods.values().enumerate() {
+        for (number, addresses) in self.ruled.pods.values().enumerate() {
             let members: Vec<String> = addresses.iter().map(Ipv4Addr::to_string).collect();
             let members = members.join(", ");
             text.push_str(&format!(
@@ -58,11 +59,29 @@ impl Rules<'_> {
             ));
             sources.extend(addresses.iter().map(|address| format!("{address} : goto application_{number}")));
         }
-        text.push_str("  map application_of {\n    type ipv4_addr : verdict\n");
-        if !sources.is_empty() {
-            text.push_str(&format!("    elements = {{ {} }}\n", sources.join(", ")));
+        text.push_str(&set("map application_of", "ipv4_addr : verdict", sources));
+        let instances = self.ruled.instances.iter().map(Ipv4Addr::to_string).collect();
+        text.push_str(&set("set instances", "ipv4_addr", instances));
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let kind = "ipv4_addr . inet_service : ipv4_addr . inet_service";
+            text.push_str(&set(&format!("map {}", map_of(protocol)), kind, self.elements(protocol)));
         }
-        text.push_str("  }\n");
+    }
+
+    /// One element for each port: finding it costs the same however many there are, and a map of ranges could not change
+    /// the port's number.
+    fn elements(&self, protocol: Protocol) -> Vec<String> {
+        let mut elements = BTreeMap::new();
+        for Forward { at, ports, to } in &self.ruled.forwards {
+            let PortRange { node, container, .. } = *ports;
+            let pairs = (node..=ports.last_node()).zip(container..=ports.last_container());
+            for (node, container) in pairs.filter(|_| ports.protocol == protocol) {
+                // Of two that have the same, which placement rules out, the first keeps it: else nft would take none.
+                elements.entry((*at, node)).or_insert((*to, container));
+            }
+        }
+        let element = |((at, node), (to, container))| format!("{at} . {node} : {to} . {container}");
+        elements.into_iter().map(element).collect()
     }
 
     fn chains(&self, text: &mut String) -> std::fmt::Result {
@@ -88,31 +107,70 @@ impl Rules<'_> {
         // A redirect would tell a pod to look for its neighbour on the bridge, past the forward hook. The setting of
         // one interface does not stop them while the one for all interfaces allows them.
         writeln!(text, "  chain output {{\n    type filter hook output priority filter; policy accept;")?;
-        writeln!(text, "    ip daddr {slice} icmp type redirect drop\n  }}")?;
+        writeln!(text, "    ip daddr {slice} icmp type redirect drop")?;
+        // Nobody has the address of an instance: a port that leads nowhere would be waited for.
+        writeln!(text, "    ip daddr @instances reject with icmp port-unreachable\n  }}")?;
 
         writeln!(
             text,
             "  chain postrouting {{\n    type nat hook postrouting priority srcnat; policy accept;"
         )?;
-        writeln!(text, "    ip saddr {slice} ip daddr != {pods} masquerade\n  }}")
+        writeln!(text, "    ip saddr {slice} ip daddr != {pods} masquerade\n  }}")?;
+
+        // Pods call each other by their own addresses. Where packets that are bridged are shown to these rules (as for
+        // Docker), a new destination on the same bridge would be bridged to as well, and there ports are isolated.
+        // `dstnat` has no name in `output` for older versions of nft.
+        for (chain, hook, priority) in
+            [("prerouting", "prerouting", "dstnat"), ("node_ports", "output", "-100")]
+        {
+            writeln!(
+                text,
+                "  chain {chain} {{\n    type nat hook {hook} priority {priority}; policy accept;"
+            )?;
+            for (protocol, name) in [(Protocol::Tcp, "tcp"), (Protocol::Udp, "udp")] {
+                let map = map_of(protocol);
+                let others =
+                    if hook == "prerouting" { format!("ip saddr != {pods} ") } else { String::new() };
+                writeln!(text, "    {others}dnat ip addr . port to ip daddr . {name} dport map @{map}")?;
+            }
+            writeln!(text, "  }}")?;
+        }
+        Ok(())
     }
+}
+
+fn map_of(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp_ports",
+        Protocol::Udp => "udp_ports",
+    }
+}
+
+/// nft takes no empty list of elements.
+fn set(name: &str, kind: &str, elements: Vec<String>) -> String {
+    let elements = match elements.is_empty() {
+        true => String::new(),
+        false => format!("    elements = {{ {} }}\n", elements.join(", ")),
+    };
+    format!("  {name} {{\n    type {kind}\n{elements}  }}\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ensemble_model::id::AppId;
 
     fn address(text: &str) -> Ipv4Addr {
         text.parse().unwrap()
     }
 
-    fn rules(pods: &BTreeMap<AppId, Vec<Ipv4Addr>>, control_port: Option<u16>) -> Rules<'_> {
+    fn rules(ruled: &Ruled, control_port: Option<u16>) -> Rules<'_> {
         Rules {
             table: "ensemble_0a1b2c3d",
             pod_network: "10.80.0.0/16".parse().unwrap(),
             slice: "10.80.16.0/20".parse().unwrap(),
             control_port,
-            pods,
+            ruled,
         }
     }
 
@@ -124,7 +182,7 @@ mod tests {
             (mail, vec![address("10.80.16.3")]),
         ]);
 
-        let text = rules(&pods, None).replacement();
+        let text = rules(&Ruled { pods, ..Ruled::default() }, None).replacement();
 
         assert!(
             text.contains(
@@ -138,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_table_is_replaced_in_one_transaction() {
-        let text = rules(&BTreeMap::new(), None).replacement();
+        let text = rules(&Ruled::default(), None).replacement();
 
         let start = "table ip ensemble_0a1b2c3d {\n}\ndelete table ip ensemble_0a1b2c3d\ntable ip ensemble_0a1b2c3d {\n";
         assert!(text.starts_with(start), "{text}");
@@ -148,14 +206,34 @@ mod tests {
     fn the_control_port_is_named_only_where_there_is_one() {
         let port = "tcp dport 8420 drop";
 
-        assert_eq!(rules(&BTreeMap::new(), Some(8420)).replacement().matches(port).count(), 2);
-        assert_eq!(rules(&BTreeMap::new(), None).replacement().matches("dport").count(), 0);
+        assert_eq!(rules(&Ruled::default(), Some(8420)).replacement().matches(port).count(), 2);
+        assert_eq!(rules(&Ruled::default(), None).replacement().matches("dport 8420").count(), 0);
+    }
+
+    #[test]
+    fn each_port_of_a_range_leads_to_its_own_port_of_the_pod() {
+        let ports = PortRange { protocol: Protocol::Udp, node: 31_000, container: 4_440, count: 3 };
+        let (at, to) = (address("10.80.16.9"), address("10.80.16.2"));
+        let last = PortRange { protocol: Protocol::Tcp, node: u16::MAX, container: 1, count: 1 };
+        let forwards = vec![Forward { at, ports, to }, Forward { at, ports: last, to }];
+        let ruled = Ruled { instances: [at].into(), forwards, ..Ruled::default() };
+
+        let text = rules(&ruled, None).replacement();
+
+        let udp = "10.80.16.9 . 31000 : 10.80.16.2 . 4440, 10.80.16.9 . 31001 : 10.80.16.2 . 4441, \
+                   10.80.16.9 . 31002 : 10.80.16.2 . 4442 }";
+        assert!(text.contains(udp), "{text}");
+        assert!(text.contains("elements = { 10.80.16.9 . 65535 : 10.80.16.2 . 1 }"), "{text}");
+        assert!(
+            text.contains("set instances {\n    type ipv4_addr\n    elements = { 10.80.16.9 }"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_slice_outside_of_a_changed_pod_network_still_counts_as_pods() {
-        let pods = BTreeMap::new();
-        let mut changed = rules(&pods, None);
+        let ruled = Ruled::default();
+        let mut changed = rules(&ruled, None);
         changed.pod_network = "10.90.0.0/16".parse().unwrap();
 
         let text = changed.replacement();

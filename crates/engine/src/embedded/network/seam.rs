@@ -3,17 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::Ipv4Addr;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use ensemble_model::id::AppId;
 use ensemble_supervision::network::address::Subnet;
 use ensemble_supervision::network::record::Reservation;
-use ensemble_supervision::network::{Error, Presence, Sight, Wires};
+use ensemble_supervision::network::{Error, Presence, Ruled, Sight, Wires};
 use ensemble_supervision::pod::PodKey;
 use ipnet::Ipv4Net;
 
@@ -102,9 +100,9 @@ impl Wires for Machinery {
         self.wiring.namespaces.remove(namespace)
     }
 
-    fn rule(&mut self, slice: Ipv4Net, pods: &BTreeMap<AppId, Vec<Ipv4Addr>>) -> Result<(), Error> {
+    fn rule(&mut self, slice: Ipv4Net, ruled: &Ruled) -> Result<(), Error> {
         let Frame { pod_network, control_port } = self.frame;
-        nft::run(&Rules { table: &self.table, pod_network, slice, control_port, pods }.replacement())
+        nft::run(&Rules { table: &self.table, pod_network, slice, control_port, ruled }.replacement())
     }
 
     fn has_rules(&mut self) -> bool {

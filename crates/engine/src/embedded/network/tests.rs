@@ -1,5 +1,7 @@
 //! The pod network against the real kernel, each test on a machine of its own. Needs root, `ip` and `nft`.
 
+mod node_ports;
+
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -10,7 +12,7 @@ use super::{Error, Network, PodNetwork, Presence};
 use ensemble_supervision::network::names::Names;
 
 fn attach(network: &Network, index: u32, application: &str) -> PodNetwork {
-    wait(network.attach(&pod(index), &app(application))).unwrap()
+    wait(network.attach(&pod(index), &app(application), None)).unwrap()
 }
 
 fn serve_in(attached: &PodNetwork, port: u16) -> Greeter {
@@ -282,7 +284,7 @@ fn a_bridge_that_somebody_removed_is_made_again_by_the_next_try() {
         let first = attach(&network, 0, "shop");
         ip(&format!("link delete {}", link_named("eb")));
 
-        let _ = wait(network.attach(&pod(0), &app("shop")));
+        let _ = wait(network.attach(&pod(0), &app("shop"), None));
         let again = attach(&network, 0, "shop");
 
         let greeter = serve_in(&again, 8080);
@@ -342,7 +344,7 @@ fn closing_everything_leaves_nothing() {
         wait(network.close_all()).unwrap();
 
         assert_nothing_is_left(machine, "one");
-        let error = wait(network.attach(&pod(0), &app("shop"))).unwrap_err();
+        let error = wait(network.attach(&pod(0), &app("shop"), None)).unwrap_err();
         assert!(matches!(error, Error::Closed), "{error}");
     });
 }
@@ -357,7 +359,7 @@ fn a_full_slice_refuses_one_pod_and_harms_no_other() {
         let answers: Vec<_> = wait(async {
             let pods: Vec<_> = (0..6).map(pod).collect();
             let app = app("shop");
-            futures_util::future::join_all(pods.iter().map(|pod| network.attach(pod, &app))).await
+            futures_util::future::join_all(pods.iter().map(|pod| network.attach(pod, &app, None))).await
         });
 
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 5);
@@ -382,7 +384,7 @@ fn a_pod_that_its_bridge_has_no_port_for_leaves_nothing_and_its_address_is_free_
         fs::write(&batch, ports.collect::<String>()).unwrap();
         ip(&format!("-batch {}", batch.display()));
 
-        let refused = wait(network.attach(&pod(0), &app("shop"))).unwrap_err();
+        let refused = wait(network.attach(&pod(0), &app("shop"), None)).unwrap_err();
         wait(network.detach(&pod(0))).unwrap();
         let namespaces = fs::read_dir(run_dir.join("netns")).unwrap().count();
         let interfaces = links().matches(" ev").count();

@@ -9,6 +9,7 @@ use crate::embedded::kernel::Linux;
 use crate::embedded::network::Network;
 use crate::embedded::shim::order::LogBounds;
 use ensemble_model::id::AppId;
+use ensemble_model::port::Exposed;
 use ensemble_supervision::host::Host;
 use ensemble_supervision::layout::Layout;
 use ensemble_supervision::pod::PodKey;
@@ -51,7 +52,7 @@ impl Machine {
         pulls: impl FnOnce(),
     ) -> Result<Done, Error> {
         match action {
-            Action::Attach { pod, app } => self.attach(&pod, &app).await,
+            Action::Attach { pod, app, exposed } => self.attach(&pod, &app, exposed.as_ref()).await,
             Action::Detach(pod) | Action::Sweep(Stray::Network(pod)) => {
                 self.network.detach(&pod).await?;
                 Ok(Done::Learnt(Learnt::Nothing))
@@ -59,7 +60,8 @@ impl Machine {
             Action::Start { container, attempt } => {
                 let record = record.ok_or(Error::Cut)?;
                 // Asked again because only the network knows the namespace's path; it changes nothing.
-                let pod = self.network.attach(&container.pod, &record.cell.app).await?;
+                let exposed = record.template.exposed(&container.pod.workload, container.pod.index);
+                let pod = self.network.attach(&container.pod, &record.cell.app, exposed.as_ref()).await?;
                 let start = Start { record, container, attempt, pod };
                 let machine = self;
                 let spawned = tokio::task::spawn_blocking(move || start.run(machine.host(), &*machine)).await;
@@ -102,8 +104,9 @@ impl Machine {
         done.map_err(|_| Error::Cut)?.map(|()| Done::Learnt(Learnt::Nothing))
     }
 
-    async fn attach(&self, pod: &PodKey, app: &AppId) -> Result<Done, Error> {
-        let network = self.network.attach(pod, app).await?;
-        Ok(Done::Learnt(Learnt::Attached(IpAddr::V4(network.address))))
+    async fn attach(&self, pod: &PodKey, app: &AppId, exposed: Option<&Exposed>) -> Result<Done, Error> {
+        let network = self.network.attach(pod, app, exposed).await?;
+        let (address, exposed_at) = (IpAddr::V4(network.address), network.exposed_at.map(IpAddr::V4));
+        Ok(Done::Learnt(Learnt::Attached { address, exposed_at }))
     }
 }

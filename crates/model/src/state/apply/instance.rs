@@ -362,6 +362,7 @@ fn planned_pods(version: &Version) -> Vec<Pod> {
             index,
             status: PodStatus::Pending,
             address: None,
+            exposed_at: None,
             restarts: 0,
             message: String::new(),
         })

@@ -213,6 +213,7 @@ impl Site {
             index: pod.index,
             status,
             address: Some(IpAddr::V4(address(pod.address))),
+            exposed_at: None,
             restarts: unit.restarts,
             message: message.to_owned(),
         });

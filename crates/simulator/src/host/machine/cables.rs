@@ -3,15 +3,12 @@
 
 use super::ground::Ground;
 use super::kernel::SimulatedKernel;
-use ensemble_model::id::AppId;
 use ensemble_supervision::network::address::Subnet;
 use ensemble_supervision::network::record::Reservation;
-use ensemble_supervision::network::{Error, Presence, Sight, Wires};
+use ensemble_supervision::network::{Error, Presence, Ruled, Sight, Wires};
 use ensemble_supervision::pod::PodKey;
 use ipnet::Ipv4Net;
-use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// The network of one machine.
@@ -107,9 +104,9 @@ impl Wires for Cables {
         })
     }
 
-    fn rule(&mut self, _slice: Ipv4Net, pods: &BTreeMap<AppId, Vec<Ipv4Addr>>) -> Result<(), Error> {
+    fn rule(&mut self, _slice: Ipv4Net, ruled: &Ruled) -> Result<(), Error> {
         self.call("replace the rules", |ground| {
-            ground.net.rule(Some(pods.clone()));
+            ground.net.rule(Some(ruled.clone()));
             Ok(())
         })
     }

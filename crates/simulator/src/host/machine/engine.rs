@@ -14,6 +14,7 @@ use crate::dice::Dice;
 use crate::faults::Faults;
 use ensemble_model::id::{AppId, EngineName};
 use ensemble_model::observation::Observation;
+use ensemble_model::port::Exposed;
 use ensemble_model::wanted::{Epoch, Wanted};
 use ensemble_supervision::directory::Directory;
 use ensemble_supervision::host::Host;
@@ -289,9 +290,10 @@ impl Engine {
         let layout = self.layout.clone();
         let host = Host { kernel: &kernel, groups: &kernel, layout: &layout };
         let done = match action {
-            Action::Attach { pod, app } => {
-                let pod = self.attach(pod, app)?;
-                return Ok(Learnt::Attached(IpAddr::V4(pod.address)));
+            Action::Attach { pod, app, exposed } => {
+                let pod = self.attach(pod, app, exposed.clone())?;
+                let (address, exposed_at) = (IpAddr::V4(pod.address), pod.exposed_at.map(IpAddr::V4));
+                return Ok(Learnt::Attached { address, exposed_at });
             }
             Action::Detach(pod) | Action::Sweep(Stray::Network(pod)) => {
                 let detached = self.ledger.change(&kernel, &[], std::slice::from_ref(pod)).detached;
@@ -299,7 +301,8 @@ impl Engine {
             }
             Action::Start { container, attempt } => {
                 let record = record.ok_or(Error::Cut)?;
-                let pod = self.attach(&container.pod, &record.cell.app)?;
+                let exposed = record.template.exposed(&container.pod.workload, container.pod.index);
+                let pod = self.attach(&container.pod, &record.cell.app, exposed)?;
                 let start = Start { record, container: container.clone(), attempt: *attempt, pod };
                 start.run(host, maker).map(drop)
             }
@@ -315,8 +318,8 @@ impl Engine {
         done.map(|()| Learnt::Nothing)
     }
 
-    fn attach(&mut self, pod: &PodKey, app: &AppId) -> Result<PodNetwork, Error> {
-        let attach = Attach { pod: pod.clone(), app: app.clone() };
+    fn attach(&mut self, pod: &PodKey, app: &AppId, exposed: Option<Exposed>) -> Result<PodNetwork, Error> {
+        let attach = Attach { pod: pod.clone(), app: app.clone(), exposed };
         let attached = self.ledger.change(&self.kernel, &[attach], &[]).attached.pop();
         Ok(attached.unwrap_or(Err(network::Error::Closed))?)
     }

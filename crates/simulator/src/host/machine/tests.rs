@@ -60,11 +60,13 @@ fn template(app: &str) -> CellTemplate {
             WantedWorkload {
                 name: "web".to_owned(),
                 pod_count: 2,
+                exposed: None,
                 containers: vec![container("main", "registry/web:1")],
             },
             WantedWorkload {
                 name: "db".to_owned(),
                 pod_count: 1,
+                exposed: None,
                 containers: vec![container("a", "registry/db:1"), container("b", "registry/web:1")],
             },
         ],

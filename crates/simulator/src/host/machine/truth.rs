@@ -36,6 +36,7 @@ impl Ground {
         let mut wrongs: Vec<String> =
             self.doubled.iter().map(|identity| format!("{identity} was started while it ran")).collect();
         wrongs.extend(self.net.doubled().into_iter().map(|address| format!("{address} is in use twice")));
+        wrongs.extend(self.net.doubled_ports().into_iter().map(|port| format!("{port} leads to two pods")));
         wrongs.extend(self.misdeeds.iter().cloned());
         if self.strangers_signalled > 0 {
             wrongs.push(format!("{} strangers were signalled", self.strangers_signalled));

@@ -3,7 +3,8 @@
 //! Single deeds only; `cables` puts them in the place of netlink's.
 
 use super::processes::ProcessKey;
-use ensemble_model::id::AppId;
+use ensemble_model::port::PortRange;
+use ensemble_supervision::network::Ruled;
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -21,7 +22,7 @@ pub(crate) struct Net {
     inside: BTreeMap<ProcessKey, NamespaceKey>,
     /// By their name on the machine's side.
     links: BTreeMap<String, Link>,
-    rules: Option<BTreeMap<AppId, Vec<Ipv4Addr>>>,
+    rules: Option<Ruled>,
     next: u64,
     /// What somebody else routes on this machine.
     pub(crate) foreign_routes: Vec<Ipv4Net>,
@@ -104,8 +105,8 @@ impl Net {
         self.links.remove(link);
     }
 
-    pub(crate) fn rule(&mut self, pods: Option<BTreeMap<AppId, Vec<Ipv4Addr>>>) {
-        self.rules = pods;
+    pub(crate) fn rule(&mut self, ruled: Option<Ruled>) {
+        self.rules = ruled;
     }
 
     pub(crate) fn has_rules(&self) -> bool {
@@ -152,7 +153,7 @@ impl Net {
 
     /// Which addresses the rules let talk.
     pub(crate) fn ruled(&self) -> impl Iterator<Item = Ipv4Addr> {
-        self.rules.iter().flat_map(|rules| rules.values().flatten()).copied()
+        self.rules.iter().flat_map(|rules| rules.pods.values().flatten()).copied()
     }
 
     /// What pods have.
@@ -160,10 +161,27 @@ impl Net {
         self.links.values().map(|link| link.address)
     }
 
-    /// Addresses that more than one has: two interfaces, or an interface and somebody else.
+    /// Addresses that more than one has: two interfaces, or an interface and an instance or somebody else. That somebody
+    /// takes the address of an instance, which no interface has, is seen by nobody.
     pub(crate) fn doubled(&self) -> BTreeSet<Ipv4Addr> {
         let mut seen = self.foreign_addresses.clone();
-        self.links.values().map(|link| link.address).filter(|address| !seen.insert(*address)).collect()
+        let addresses = || self.links.values().map(|link| link.address);
+        let mut doubled: BTreeSet<Ipv4Addr> = addresses().filter(|address| !seen.insert(*address)).collect();
+        let instances: BTreeSet<_> = self.rules.iter().flat_map(|rules| &rules.instances).collect();
+        doubled.extend(addresses().filter(|address| instances.contains(address)));
+        doubled
+    }
+
+    /// Ports of an address that lead to two pods.
+    pub(crate) fn doubled_ports(&self) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        let forwards = self.rules.iter().flat_map(|rules| &rules.forwards);
+        let ports = forwards.flat_map(|forward| {
+            let PortRange { protocol, node, .. } = forward.ports;
+            (node..=forward.ports.last_node()).map(move |port| (forward.at, protocol, port))
+        });
+        let doubled = ports.filter(|port| !seen.insert(*port));
+        doubled.map(|(at, protocol, port)| format!("{protocol} port {port} of {at}")).collect()
     }
 
     pub(crate) fn reboot(&mut self) {
@@ -179,6 +197,8 @@ impl Net {
 mod tests {
     use super::super::processes::{Processes, Role};
     use super::*;
+    use ensemble_model::port::Protocol;
+    use ensemble_supervision::network::Forward;
 
     fn address(last: u8) -> Ipv4Addr {
         Ipv4Addr::new(10, 80, 0, last)
@@ -233,6 +253,25 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_an_instance_and_a_port_of_two_pods_are_seen() {
+        let mut net = with_pod();
+        let ports = PortRange { protocol: Protocol::Tcp, node: 80, container: 80, count: 2 };
+        let forward = |node| Forward { at: address(9), ports: PortRange { node, ..ports }, to: address(2) };
+        let ruled = |instance: u8, forwards| Ruled {
+            instances: [address(instance)].into(),
+            forwards,
+            ..Ruled::default()
+        };
+
+        net.rule(Some(ruled(9, vec![forward(80), forward(82)])));
+        assert_eq!((net.doubled(), net.doubled_ports()), (BTreeSet::new(), Vec::new()));
+
+        net.rule(Some(ruled(2, vec![forward(80), forward(81)])));
+        assert_eq!(net.doubled(), BTreeSet::from([address(2)]));
+        assert_eq!(net.doubled_ports(), ["TCP port 81 of 10.80.0.9"]);
+    }
+
+    #[test]
     fn a_link_needs_its_bridge_and_its_namespace() {
         let mut net = Net::default();
 
@@ -246,7 +285,7 @@ mod tests {
     #[test]
     fn of_a_reboot_only_what_others_route_is_left() {
         let mut net = with_pod();
-        net.rule(Some(BTreeMap::new()));
+        net.rule(Some(Ruled::default()));
         net.foreign_routes.push("10.80.0.0/20".parse().unwrap());
 
         net.reboot();

@@ -5,11 +5,11 @@ use crate::kernel::scratch::Scratch;
 use crate::network::address::Subnet;
 use crate::network::names::Names;
 use crate::network::record::Reservation;
-use crate::network::{Error, Presence, Sight, Wires};
+use crate::network::{Error, Forward, Presence, Ruled, Sight, Wires};
 use crate::pod::PodKey;
 use ensemble_model::id::{AppId, InstanceId};
+use ensemble_model::port::{Exposed, PortRange, Protocol};
 use ipnet::Ipv4Net;
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -77,9 +77,13 @@ impl Wires for Noted<'_> {
         Ok(())
     }
 
-    fn rule(&mut self, _: Ipv4Net, pods: &BTreeMap<AppId, Vec<Ipv4Addr>>) -> Result<(), Error> {
-        let named: Vec<String> = pods.values().flatten().map(ToString::to_string).collect();
+    fn rule(&mut self, _: Ipv4Net, ruled: &Ruled) -> Result<(), Error> {
+        let named: Vec<String> = ruled.pods.values().flatten().map(ToString::to_string).collect();
         self.kernel.note(format!("rule [{}]", named.join(", ")));
+        for Forward { at, ports, to } in &ruled.forwards {
+            let PortRange { protocol, node, container, count } = ports;
+            self.kernel.note(format!("{count} {protocol} from {at}:{node} to {to}:{container}"));
+        }
         self.refusal.clone().map_or(Ok(()), Err)
     }
 
@@ -109,7 +113,7 @@ fn pod(index: u32) -> PodKey {
 }
 
 fn attach(index: u32) -> Attach {
-    Attach { pod: pod(index), app: AppId::new("app") }
+    Attach { pod: pod(index), app: AppId::new("app"), exposed: None }
 }
 
 fn in_order(parts: &[&[&str]]) -> Vec<String> {
@@ -181,4 +185,62 @@ fn who_opens_again_finds_every_pod_at_its_address_and_removes_what_no_record_nam
     let found = second.found().unwrap();
     let told: Vec<_> = found.iter().map(|one| (one.address, one.namespace, one.interface)).collect();
     assert_eq!(told, [(Ipv4Addr::new(10, 80, 0, 2), Presence::There, Presence::There)]);
+}
+
+/// A pod of a workload with one TCP port for each pod, published as well.
+fn attach_exposed(index: u32) -> Attach {
+    let ports = vec![PortRange { protocol: Protocol::Tcp, node: 31_000, container: 80, count: 1 }];
+    let exposed = Exposed { publish: Some("192.0.2.1".parse().unwrap()), ports }.of_pod(index);
+    Attach { exposed: Some(exposed), ..attach(index) }
+}
+
+#[test]
+fn an_instance_has_one_address_for_the_ports_of_its_pods_until_the_last_of_them_is_gone() {
+    let kernel = Scratch::default();
+    let mut ledger = open(&kernel, Noted::on(&kernel));
+
+    let attached = ledger.change(&kernel, &[attach_exposed(0), attach_exposed(1)], &[]).attached;
+
+    let exposed_at: Vec<_> = attached.into_iter().map(|attached| attached.unwrap().exposed_at).collect();
+    assert_eq!(exposed_at, [Some("10.80.0.2".parse().unwrap()); 2]);
+    let made = ["make 10.80.0.3", "make 10.80.0.4", "rule [10.80.0.3, 10.80.0.4]"];
+    let forwards = [
+        "1 TCP from 10.80.0.2:31000 to 10.80.0.3:80",
+        "1 TCP from 192.0.2.1:31000 to 10.80.0.3:80",
+        "1 TCP from 10.80.0.2:31001 to 10.80.0.4:80",
+        "1 TCP from 192.0.2.1:31001 to 10.80.0.4:80",
+    ];
+    assert_eq!(kernel.deeds(), in_order(&[&SAVED, &made, &forwards]));
+
+    kernel.forget_deeds();
+    ledger.change(&kernel, &[], &[pod(0)]).detached.pop().unwrap().unwrap();
+    let gone = ["unmake 10.80.0.3", "rule [10.80.0.4]"];
+    assert_eq!(kernel.deeds(), in_order(&[&gone, &forwards[2..], &SAVED]));
+    assert!(ledger.record.addresses().contains(&"10.80.0.2".parse().unwrap()));
+
+    ledger.change(&kernel, &[], &[pod(1)]).detached.pop().unwrap().unwrap();
+    assert!(ledger.record.addresses().is_empty());
+    let everybody: Vec<Attach> = (2..7).map(attach).collect();
+    let attached = ledger.change(&kernel, &everybody, &[]).attached;
+    assert!(attached.iter().all(Result::is_ok), "all five addresses are free again: {attached:?}");
+}
+
+#[test]
+fn node_ports_are_ruled_again_by_whoever_opens_the_record_next() {
+    let kernel = Scratch::default();
+    let mut ledger = open(&kernel, Noted::on(&kernel));
+    ledger.change(&kernel, &[attach_exposed(0)], &[]);
+    let sight = ledger.wires.sight.clone();
+    drop(ledger);
+    kernel.forget_deeds();
+
+    let next = Noted { sight, ..Noted::on(&kernel) };
+    let ledger = Ledger::open(&kernel, next, Names::new("/srv"), Path::new("/n"), network()).unwrap();
+
+    assert!(
+        kernel.deeds().contains(&"1 TCP from 192.0.2.1:31000 to 10.80.0.3:80".to_owned()),
+        "{:?}",
+        kernel.deeds()
+    );
+    assert_eq!(ledger.record.address_of(&pod(0).instance), Some("10.80.0.2".parse().unwrap()));
 }

@@ -287,10 +287,16 @@ pub(super) fn template() -> CellTemplate {
         app_name: "shop".to_owned(),
         limits: Resources { vcpu: 1, memory_mib: 64 },
         workloads: vec![
-            WantedWorkload { name: "web".to_owned(), pod_count: 2, containers: vec![container("main")] },
+            WantedWorkload {
+                name: "web".to_owned(),
+                pod_count: 2,
+                exposed: None,
+                containers: vec![container("main")],
+            },
             WantedWorkload {
                 name: "db".to_owned(),
                 pod_count: 1,
+                exposed: None,
                 containers: vec![container("a"), container("b")],
             },
         ],

@@ -6,6 +6,7 @@ mod api;
 mod client;
 mod containers;
 mod decide;
+mod emulator;
 mod etcd;
 mod hello;
 mod http;
@@ -78,11 +79,20 @@ enum Part {
     Decide,
     Etcd,
     Replay,
+    Emulator,
 }
 
 impl Part {
-    const ALL: [Self; 7] =
-        [Self::Containers, Self::Api, Self::Memory, Self::Start, Self::Decide, Self::Etcd, Self::Replay];
+    const ALL: [Self; 8] = [
+        Self::Containers,
+        Self::Api,
+        Self::Memory,
+        Self::Start,
+        Self::Decide,
+        Self::Etcd,
+        Self::Replay,
+        Self::Emulator,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -93,6 +103,7 @@ impl Part {
             Self::Decide => "decide",
             Self::Etcd => "etcd",
             Self::Replay => "replay",
+            Self::Emulator => "emulator",
         }
     }
 }
@@ -179,5 +190,6 @@ fn measure(part: Part, thoroughness: Thoroughness, site: &Site, programs: &Progr
             let (events, runs) = if is_full { (1_000_000, 3) } else { (50_000, 2) };
             replay::run(site, programs, replay::Effort { events, runs })
         }
+        Part::Emulator => emulator::run(programs, emulator::Effort { runs: if is_full { 51 } else { 5 } }),
     }
 }

@@ -173,11 +173,17 @@ impl World {
         Ok(planned)
     }
 
+    fn deployment_of(&self, instance: &InstanceId) -> String {
+        let found = self.state.account(&self.permit).instance(instance);
+        found.map(|instance| instance.deployment.clone()).unwrap_or_default()
+    }
+
     fn report_ready(&mut self, planned: &[InstanceId]) {
         self.reports += 1;
         let instances = planned.iter().map(|instance| InstanceObservation {
             instance: instance.clone(),
             presence: Presence::Here {
+                deployment: self.deployment_of(instance),
                 pods: vec![PodObservation {
                     workload: "web".into(),
                     index: 0,

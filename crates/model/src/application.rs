@@ -6,7 +6,7 @@ use crate::port::PortRange;
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Every event about it makes a new one beside those that readers hold, so what seldom changes is shared.
@@ -19,6 +19,9 @@ pub struct Application {
     /// In the order of their creation; never empty.
     pub versions: Arc<Vec<Version>>,
     pub stable_version: VersionName,
+    /// Names of versions that are gone, which are not used again (`decisions.md` §9.10).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub deleted_versions: BTreeSet<VersionName>,
     pub phase: Phase,
     pub status: StatusDescription,
     pub created_at: WallTime,

@@ -85,6 +85,12 @@ pub fn changes(before: &State, entry: &Entry) -> Changes {
             | Event::OwnInstancesCreated { .. }
             | Event::OwnInstanceReleased { .. }
             | Event::ApplicationModified { .. }
+            | Event::VersionCreated { .. }
+            | Event::VersionDeleted { .. }
+            | Event::StableVersionMoved { .. }
+            | Event::RolloutPlanned { .. }
+            | Event::InstancesRedeployed { .. }
+            | Event::RolloutChecked { .. }
             | Event::NodeDraining { .. }
             | Event::NodeResumed { .. }
             | Event::OperationUndoing { .. }

@@ -3,9 +3,11 @@
 
 use crate::application::{ApplicationMeta, ResourceAttribute, Strategy, Workload};
 use crate::id::{AppId, Digest, EdgeNodeId, InstanceId, OperationId, PlanId, SpecName, VersionName};
+use crate::matching::Condition;
 use crate::operation::OnTimeout;
 use crate::own_instance::Tag;
 use crate::permit::Permit;
+use crate::rollout::{Rule, Schedule, UnitLevel};
 use crate::selector::{Level, SelectorItem};
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
@@ -58,6 +60,9 @@ pub enum Change {
     Rescale(RescaleApplication),
     Delete(DeleteApplication),
     Modify(ModifyApplication),
+    Upgrade(Box<UpgradeApplication>),
+    Rollback(RollbackApplication),
+    DeleteVersion(DeleteAppVersion),
     Rebalance(RebalanceApplication),
     Cancel(CancelOperation),
     RunInstances(Box<RunInstances>),
@@ -74,6 +79,9 @@ impl Change {
             Self::Rescale(_) => "RescaleApplication",
             Self::Delete(_) => "DeleteApplication",
             Self::Modify(_) => "ModifyApplicationAttribute",
+            Self::Upgrade(_) => "UpgradeApplication",
+            Self::Rollback(_) => "RollbackApplication",
+            Self::DeleteVersion(_) => "DeleteAppVersion",
             Self::Rebalance(_) => "RebalanceApplication",
             Self::Cancel(_) => "CancelOperation",
             Self::RunInstances(_) => "RunInstances",
@@ -135,6 +143,67 @@ pub struct DeleteApplication {
 pub struct ModifyApplication {
     pub app: AppId,
     pub min_ready: u32,
+    pub if_revision: Option<u64>,
+}
+
+/// Brings instances to a version, which is made for it or exists already (ens-api.md §2.3).
+#[derive(Clone, Debug)]
+pub struct UpgradeApplication {
+    pub app: AppId,
+    pub to: VersionName,
+    pub description: String,
+    /// Of a new version: what differs from the stable one.
+    pub workloads: Vec<WorkloadPatch>,
+    /// Of the images that these bring.
+    pub pins: BTreeMap<String, Digest>,
+    /// Which versions instances are taken from; `None` = all others.
+    pub from: Option<Condition>,
+    /// Which instances go now: all of these must hold.
+    pub only: Vec<Condition>,
+    pub auto: Option<AutoUpgrade>,
+    /// Drawn by the caller; the TaskId of the answer.
+    pub task: String,
+    pub timeout_s: u32,
+    pub on_timeout: OnTimeout,
+    pub if_revision: Option<u64>,
+}
+
+/// A workload as an upgrade's template gives it: what it does not name stays as it is.
+#[derive(Clone, Debug)]
+pub struct WorkloadPatch {
+    /// Where something was not given, what a new workload would have.
+    pub workload: Workload,
+    pub gives_pod_count: bool,
+    pub gives_service_config: bool,
+    /// `podSpec` with containers, which replaces the old one as a whole.
+    pub gives_pod_spec: bool,
+}
+
+/// `autoUpgradeStrategy`.
+#[derive(Clone, Debug)]
+pub struct AutoUpgrade {
+    pub schedule: Schedule,
+    pub level: UnitLevel,
+    pub rules: Vec<Rule>,
+}
+
+/// Brings all instances of one version back to an earlier one (ens-api.md §2.4).
+#[derive(Clone, Debug)]
+pub struct RollbackApplication {
+    pub app: AppId,
+    pub from: VersionName,
+    /// `None` = the one made before `from`.
+    pub to: Option<VersionName>,
+    pub timeout_s: u32,
+    pub on_timeout: OnTimeout,
+    pub if_revision: Option<u64>,
+}
+
+/// Forgets a version that no instance carries (`decisions.md` §9.10).
+#[derive(Clone, Debug)]
+pub struct DeleteAppVersion {
+    pub app: AppId,
+    pub version: VersionName,
     pub if_revision: Option<u64>,
 }
 

@@ -6,6 +6,7 @@
 mod cancel_operation;
 mod change_node;
 mod create_application;
+mod delete_app_version;
 mod delete_application;
 mod draft;
 pub(crate) mod drain;
@@ -21,7 +22,10 @@ mod planning;
 mod protect_instances;
 mod rebalance_application;
 mod rescale_application;
+mod rollback_application;
+mod rolling;
 pub(crate) mod tick;
+mod upgrade_application;
 
 use crate::application::Application;
 use crate::command::{Accepted, Change, ClientToken, Command, RequestFacts};
@@ -32,7 +36,7 @@ use crate::operation::{AskedItem, Caller, OnTimeout, OperationKind, OperationSta
 use crate::permit::Permit;
 use crate::refusal::Refusal;
 use crate::state::State;
-use crate::time::{Now, WallTime};
+use crate::time::{LogTime, Now, WallTime};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -90,6 +94,9 @@ pub(crate) fn on(draft: &mut Draft, command: &Command) -> Result<Accepted, Refus
         Change::Rescale(rescale) => rescale_application::on(draft, command, rescale),
         Change::Delete(delete) => delete_application::on(draft, command, delete),
         Change::Modify(modify) => modify_application::on(draft, command, modify),
+        Change::Upgrade(upgrade) => upgrade_application::on(draft, command, upgrade),
+        Change::Rollback(rollback) => rollback_application::on(draft, command, rollback),
+        Change::DeleteVersion(delete) => delete_app_version::on(draft, command, delete),
         Change::Rebalance(rebalance) => rebalance_application::on(draft, command, rebalance),
         Change::Cancel(cancel) => cancel_operation::on(draft, command, cancel),
         Change::RunInstances(run) => own_instances::run(draft, command, run),
@@ -161,7 +168,16 @@ struct Asked {
 
 /// Accepts: from here on the command cannot be refused.
 fn accept(draft: &mut Draft, command: &Command, asked: Asked) {
-    let operation = operation(draft.now, command, asked);
+    let deadline = draft.now.log.plus_seconds(asked.timeout_s);
+    accept_until(draft, command, asked, deadline);
+}
+
+/// The same, with a deadline that is not `timeout_s` from now.
+fn accept_until(draft: &mut Draft, command: &Command, asked: Asked, deadline: LogTime) {
+    let now = draft.now;
+    let mut operation = operation(now, command, asked);
+    operation.deadline = deadline;
+    operation.deadline_at = now.wall.plus_ms(deadline.since(now.log));
     draft.emit(Event::OperationAccepted { operation: Box::new(operation) });
 }
 

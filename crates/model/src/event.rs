@@ -2,7 +2,7 @@
 //! the same entries always gives the same state. `decide` makes events, `state::apply` believes them.
 //! Fields may be added with a serde default; a field that changes its meaning is a new major version of the log.
 
-use crate::application::{ApplicationMeta, ResourceAttribute, Workload};
+use crate::application::{ApplicationMeta, ResourceAttribute, Version, Workload};
 use crate::command::{ClientToken, Nonce, Protection};
 use crate::fleet::Fleet;
 use crate::id::{AccountId, AppId, Digest, EdgeNodeId, InstanceId, Isp, OperationId, SpecName, VersionName};
@@ -11,6 +11,7 @@ use crate::operation::{
     AskedItem, Caller, OnTimeout, OperationKind, OperationStatus, SkippedItem, Subject, Undoing,
 };
 use crate::own_instance::OwnInstance;
+use crate::rollout::{Redeployed, RolledInstance, Rollout};
 use crate::spec::Resources;
 use crate::time::{LogTime, Now, WallTime};
 use crate::wanted::{CellKey, Epoch};
@@ -81,6 +82,36 @@ pub enum Event {
     /// Its owner gave it up.
     OwnInstanceReleased {
         instance: InstanceId,
+    },
+    VersionCreated {
+        app: AppId,
+        version: Box<Version>,
+    },
+    VersionDeleted {
+        app: AppId,
+        version: VersionName,
+    },
+    StableVersionMoved {
+        app: AppId,
+        version: VersionName,
+    },
+    /// The instances that an upgrade or a rollback is about; each goes when its turn comes.
+    RolloutPlanned {
+        operation: OperationId,
+        rollout: Box<Rollout>,
+        instances: Vec<RolledInstance>,
+    },
+    /// These run the version from here on, in place.
+    InstancesRedeployed {
+        operation: OperationId,
+        app: AppId,
+        version: VersionName,
+        instances: Vec<Redeployed>,
+    },
+    /// A scheduled rollout was looked at, and will be again then.
+    RolloutChecked {
+        operation: OperationId,
+        next: LogTime,
     },
     ApplicationModified {
         app: AppId,

@@ -56,6 +56,8 @@ pub enum Presence {
     /// Confirmed: nothing of it is left.
     Gone,
     Here {
+        /// What it is told of: an instance gets another one when it gets another version.
+        deployment: String,
         /// Every wanted pod of the instance.
         pods: Vec<PodObservation>,
         /// All containers of all pods have run long enough without an exit (`decisions.md` §2.5).

@@ -1,7 +1,8 @@
 //! What an operation is: one accepted asynchronous change, its deadline, its progress and its outcome.
 //! Types only, `state::apply` changes them; it outlives its application (`decisions.md` §2.12).
 
-use crate::id::{AccountId, AppId, EdgeNodeId, InstanceId, Isp, OperationId};
+use crate::id::{AccountId, AppId, EdgeNodeId, InstanceId, Isp, OperationId, VersionName};
+use crate::rollout::Rollout;
 use crate::time::{LogTime, WallTime};
 use imbl::Vector;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,9 @@ pub struct Operation {
     pub deadline_at: WallTime,
     pub ended_at: Option<WallTime>,
     pub status: OperationStatus,
+    /// Of an upgrade or a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Arc<Rollout>>,
     /// The selector's items that were planned; empty for a Delete.
     pub items: Vec<AskedItem>,
     /// What it is about: the instances it adds or releases, in the order they were planned.
@@ -83,14 +87,16 @@ pub enum OperationKind {
     Delete,
     /// Instances make room for others elsewhere: rebalancing, and what a drain does.
     Move,
+    /// Instances run another version, in place: an upgrade or a rollback.
+    Upgrade,
     /// Done in the append that accepts it; only its history stays. Keeps no application busy.
     Immediate,
 }
 
 impl OperationKind {
     /// In the order of their declaration.
-    pub const ALL: [Self; 6] =
-        [Self::Create, Self::Add, Self::Del, Self::Delete, Self::Move, Self::Immediate];
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Add, Self::Del, Self::Delete, Self::Move, Self::Upgrade, Self::Immediate];
 }
 
 /// What becomes of an operation that is not done in time, or is canceled (`decisions.md` §9.4).
@@ -119,6 +125,8 @@ pub enum Undoing {
     Canceled,
     /// Its time was up.
     TimedOut,
+    /// What it brought does not become ready.
+    Broken,
 }
 
 /// What a target is to do.
@@ -183,6 +191,9 @@ pub struct Target {
     /// Of a Move: the instance that this one makes room for, once that one is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<InstanceId>,
+    /// Of an upgrade: the version that it ran before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<VersionName>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,6 +269,7 @@ impl Operation {
         match self.kind {
             OperationKind::Create | OperationKind::Add if self.undoing.is_none() => Role::Comes,
             OperationKind::Move if target.replaced_by.is_none() => Role::Comes,
+            OperationKind::Upgrade => Role::Comes,
             OperationKind::Create
             | OperationKind::Add
             | OperationKind::Del
@@ -265,6 +277,12 @@ impl Operation {
             | OperationKind::Move
             | OperationKind::Immediate => Role::Goes,
         }
+    }
+
+    /// Of an upgrade: the version that the target is to run; going back, the one that it ran before.
+    pub fn goal<'a>(&'a self, target: &'a Target) -> Option<&'a VersionName> {
+        let rollout = self.rollout.as_ref()?;
+        if self.undoing.is_some() { target.from.as_ref() } else { Some(&rollout.to) }
     }
 
     pub fn is_running(&self) -> bool {

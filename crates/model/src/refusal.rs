@@ -68,6 +68,10 @@ pub enum Refusal {
     )]
     StaleRevision { app: AppId, asked: u64, current: u64 },
 
+    /// What is said of a version stands against `parameter`.
+    #[error("{text}")]
+    Version { parameter: &'static str, text: String },
+
     #[error("application `{app}` has no version `{version}`; it has {}", listed(known.iter().map(|name| format!("`{name}`"))))]
     UnknownVersion { app: AppId, version: VersionName, known: Vec<VersionName> },
 

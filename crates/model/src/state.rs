@@ -61,6 +61,8 @@ pub struct State {
     pub(crate) operations_by_app: OrdMap<(AppId, u64), OperationId>,
     /// Running operations in the order of their deadlines.
     pub(crate) deadlines: OrdSet<(LogTime, OperationId)>,
+    /// Running operations that are looked at again on a schedule, in the order of when.
+    pub(crate) checks: OrdSet<(LogTime, OperationId)>,
     /// Which running operation waits for an instance, and where in its list of targets.
     pub(crate) targets: OrdMap<InstanceId, (OperationId, usize)>,
     /// Nodes whose engine cannot say how they are, and since when.

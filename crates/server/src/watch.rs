@@ -214,6 +214,13 @@ impl Touched {
                 self.instances.extend(planned.map(|instance| instance.id.clone()));
                 self.operations.insert(operation.clone());
             }
+            Event::InstancesRedeployed { operation, instances, .. } => {
+                self.instances.extend(instances.iter().map(|redeployed| redeployed.id.clone()));
+                self.operations.insert(operation.clone());
+            }
+            Event::RolloutPlanned { operation, .. } => {
+                self.operations.insert(operation.clone());
+            }
             Event::InstancesReleasing { operation, instances, .. } => {
                 self.instances.extend(instances.iter().map(|released| released.id.clone()));
                 self.operations.insert(operation.clone());
@@ -238,6 +245,10 @@ impl Touched {
             | Event::ImagePinned { .. }
             | Event::ApplicationCreated { .. }
             | Event::ApplicationModified { .. }
+            | Event::VersionCreated { .. }
+            | Event::VersionDeleted { .. }
+            | Event::StableVersionMoved { .. }
+            | Event::RolloutChecked { .. }
             | Event::OwnInstancesCreated { .. }
             | Event::OwnInstanceReleased { .. }
             | Event::NodeDraining { .. }

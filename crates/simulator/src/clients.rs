@@ -2,6 +2,7 @@
 //! was not answered, and ask for what cannot be. What they know of the world is what they were answered.
 
 mod asks;
+mod versions;
 
 use crate::dice::Dice;
 use crate::faults::{Fault, Faults};

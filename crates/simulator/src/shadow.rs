@@ -12,6 +12,7 @@ use ensemble_model::instance::Scope;
 use ensemble_model::log::Fault;
 use ensemble_model::log::format::{self, Chain};
 use ensemble_model::operation::{OnTimeout, OperationKind, OperationStatus};
+use ensemble_model::rollout::Rollout;
 use ensemble_model::spec::Resources;
 use ensemble_model::time::{LogTime, Now, WallTime};
 use ensemble_model::wanted::Epoch;
@@ -73,6 +74,7 @@ pub(crate) struct App {
     /// What one instance takes.
     pub(crate) resources: Resources,
     pub(crate) stable: VersionName,
+    pub(crate) versions: OrdSet<VersionName>,
     pub(crate) min_ready: u32,
     pub(crate) phase: Phase,
     pub(crate) running: Option<OperationId>,
@@ -86,6 +88,8 @@ pub(crate) struct Instance {
     pub(crate) account: AccountId,
     pub(crate) app: AppId,
     pub(crate) version: VersionName,
+    /// It went to another version at some time, so that what ran before was stopped.
+    pub(crate) was_redeployed: bool,
     pub(crate) node: EdgeNodeId,
     pub(crate) isp: Isp,
     pub(crate) resources: Resources,
@@ -124,6 +128,11 @@ pub(crate) struct Operation {
     pub(crate) targets: OrdMap<InstanceId, usize>,
     /// What makes room, and for what, where instances are moved.
     pub(crate) moves: OrdMap<InstanceId, InstanceId>,
+    /// Where instances go to another version: to which, in which units, and from which.
+    pub(crate) rollout: Option<Arc<Rollout>>,
+    pub(crate) from: OrdMap<InstanceId, VersionName>,
+    /// Those whose turn has come.
+    pub(crate) begun: OrdSet<InstanceId>,
     /// The nodes that they leave.
     pub(crate) left: OrdSet<EdgeNodeId>,
 }
@@ -204,6 +213,11 @@ impl Shadow {
             if found.unknown {
                 return false;
             }
+            if let Some(goal) = operation.goal(id) {
+                // Going back, what had not begun stays as it is.
+                let is_about = !operation.is_undoing || operation.begun.contains(id);
+                return found.is_held() && is_about && (found.version != *goal || !found.is_ready());
+            }
             match (operation.comes(id), operation.moves.get(id)) {
                 (true, _) => found.is_held() && !found.is_ready(),
                 // It makes room only once the other is ready, and stays where that one was given up.
@@ -221,9 +235,18 @@ impl Operation {
     pub(crate) fn comes(&self, target: &InstanceId) -> bool {
         match self.kind {
             OperationKind::Create | OperationKind::Add => !self.is_undoing,
+            OperationKind::Upgrade => true,
             OperationKind::Move => !self.moves.contains_key(target),
             OperationKind::Del | OperationKind::Delete | OperationKind::Immediate => false,
         }
+    }
+}
+
+impl Operation {
+    /// The version that a target is to run; `None` where that is not what it is about.
+    pub(crate) fn goal(&self, target: &InstanceId) -> Option<&VersionName> {
+        let rollout = self.rollout.as_ref()?;
+        if self.is_undoing { self.from.get(target) } else { Some(&rollout.to) }
     }
 }
 

@@ -46,12 +46,25 @@ pub(crate) fn tell(event: &Event) -> String {
             format!("made by themselves: {}", made.collect::<Vec<_>>().join(" "))
         }
         Event::OwnInstanceReleased { instance } => format!("{instance} is given up"),
+        Event::VersionCreated { app, version } => format!("{app} has a version {}", version.name),
+        Event::VersionDeleted { app, version } => format!("{app} has no version {version} any more"),
+        Event::StableVersionMoved { app, version } => format!("{version} is the stable version of {app}"),
+        Event::RolloutPlanned { rollout, instances, .. } => {
+            let ids: Vec<&str> = instances.iter().map(|rolled| rolled.id.as_str()).collect();
+            format!("to go to {}, in {} units: {}", rollout.to, rollout.units.len(), ids.join(" "))
+        }
+        Event::InstancesRedeployed { version, instances, .. } => {
+            let ids: Vec<&str> = instances.iter().map(|redeployed| redeployed.id.as_str()).collect();
+            format!("goes to {version}: {}", ids.join(" "))
+        }
+        Event::RolloutChecked { operation, .. } => format!("{operation} is looked at"),
         Event::ApplicationModified { app, min_ready } => format!("{app} keeps {min_ready} ready"),
         Event::NodeDraining { node, .. } => format!("draining: {node}"),
         Event::NodeResumed { node } => format!("resumed: {node}"),
         Event::OperationUndoing { operation, cause, .. } => match cause {
             Undoing::Canceled => format!("{operation} is canceled and goes back"),
             Undoing::TimedOut => format!("{operation} timed out and goes back"),
+            Undoing::Broken => format!("{operation} brings what does not become ready, and goes back"),
         },
         Event::OperationEnded { operation, status, outcome, .. } => {
             format!("{operation} ends as {}: {outcome}", status.as_str())
@@ -72,6 +85,7 @@ fn accepted(operation: &AcceptedOperation) -> String {
         OperationKind::Del => "fewer",
         OperationKind::Delete => "its end",
         OperationKind::Move => "others in their place",
+        OperationKind::Upgrade => "another version",
         OperationKind::Immediate => {
             return format!("{}: {subject}: {}", operation.id, operation.description);
         }

@@ -6,10 +6,12 @@ mod field;
 mod fields;
 mod pod_spec;
 mod service_config;
+mod upgrade;
 
 pub use fields::FIELDS;
 pub use pod_spec::{Container, Port};
 pub use service_config::BoundPorts;
+pub use upgrade::{AutoUpgrade, Condition, MatchKey, Rule, Upgrade, WorkloadPatch};
 
 use crate::error::Error;
 use crate::selector::Selector;
@@ -137,14 +139,18 @@ fn cluster_name(meta: &Field<'_>) -> Result<String, Error> {
 
 fn version_name(meta: &Field<'_>) -> Result<String, Error> {
     let name = meta.text_or("appVersion", "v1")?;
-    let inside = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    if starts_well && name.len() <= 63 && name.bytes().all(inside) {
+    if is_version_name(&name) {
         Ok(name)
     } else {
         let why = "is not a letter or digit and up to 62 letters, digits, `.`, `_` and `-`";
         Err(Error::invalid(format!("{}.appVersion `{}` {why}", meta.path, short(&name))))
     }
+}
+
+fn is_version_name(name: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    starts_well && name.len() <= 63 && name.bytes().all(inside)
 }
 
 fn resources(attribute: &Field<'_>) -> Result<ResourceAttribute, Error> {
@@ -203,7 +209,7 @@ fn workloads(list: &Field<'_>) -> Result<Vec<Workload>, Error> {
         }
         let pod_count = pod_count(item)?;
         let containers = pod_spec::containers(&item.required("podSpec")?)?;
-        let service = service_config::read(item, pod_count, &containers, &mut node_ports)?;
+        let service = service_config::read(item, pod_count, Some(&containers), &mut node_ports)?;
         workloads.push(Workload {
             name,
             pod_count,

@@ -35,6 +35,12 @@ pub fn is_date(text: &str) -> bool {
     text.len() == 10 && Date::strptime("%Y-%m-%d", text).is_ok()
 }
 
+/// Reads what [`spaced`] writes: `2021-02-19 08:00:00`, as if it were UTC.
+pub fn parse_spaced(text: &str) -> Option<i64> {
+    let read = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok()?;
+    jiff::tz::TimeZone::UTC.to_timestamp(read).ok().map(Timestamp::as_millisecond)
+}
+
 /// A point in time as `DescribeInstanceLogs.Since` takes it: `yyyy-MM-ddTHH:mm:ss[.fff]Z`.
 pub fn parse_iso(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)

@@ -19,6 +19,7 @@ mod registry;
 mod restart;
 mod scale;
 mod start;
+mod versions;
 mod waiting;
 mod watch;
 

@@ -1,4 +1,7 @@
-//! `ensemble app …`: creates, lists, shows and deletes applications, and finds the one that is meant.
+//! `ensemble app …`: creates, lists, shows and deletes applications, and finds the one that is meant. What is about
+//! versions is in `versions`.
+
+mod versions;
 
 use crate::client::{Client, parameter};
 use crate::command::operation;
@@ -44,6 +47,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N")]
         min_ready: u32,
     },
+    Upgrade(versions::Upgrade),
+    Rollback(versions::Rollback),
+    Versions(versions::List),
+    DeleteVersion(versions::Delete),
     Delete(Delete),
     /// List what was asked of an application, newest first; of a deleted one by its id
     #[command(after_help = "Examples:
@@ -127,6 +134,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::List => list(context).await,
         Command::Show { app } => show(context, &app).await,
         Command::Modify { app, min_ready } => modify(context, &app, min_ready).await,
+        Command::Upgrade(arguments) => versions::upgrade(context, arguments).await,
+        Command::Rollback(arguments) => versions::rollback(context, arguments).await,
+        Command::Versions(arguments) => versions::list(context, arguments).await,
+        Command::DeleteVersion(arguments) => versions::delete(context, arguments).await,
         Command::Delete(arguments) => delete(context, arguments).await,
         Command::History { app, limit } => operation::history(context, &app, limit).await,
     }

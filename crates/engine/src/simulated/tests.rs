@@ -308,7 +308,8 @@ fn an_image_that_cannot_be_pulled_is_told_as_hopeless() {
     world.converge(wanted(Coverage::Listed, vec![cell("n", &["i-1"], &[])]), 0).expect("same epoch");
 
     let report = world.take_report(10).expect("something changed");
-    let Presence::Here { pods, ready: false, hopeless: Some(reason) } = &report.instances[0].presence else {
+    let Presence::Here { pods, ready: false, hopeless: Some(reason), .. } = &report.instances[0].presence
+    else {
         panic!("{report:?}");
     };
     assert!(reason.contains("cannot be pulled") && pods[0].message == *reason, "{report:?}");

@@ -5,7 +5,9 @@ use super::life::{Life, Looks};
 use crate::Error;
 use ensemble_model::id::{EngineName, InstanceId};
 use ensemble_model::observation::{InstanceObservation, Observation, PodObservation, Presence, Reach};
-use ensemble_model::wanted::{CellKey, CellTemplate, Coverage, Epoch, Taken, Wanted, WantedCell};
+use ensemble_model::wanted::{
+    CellKey, CellTemplate, Coverage, Epoch, Taken, Wanted, WantedCell, WantedInstance,
+};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -39,6 +41,7 @@ enum Memory {
 #[derive(Debug)]
 struct SimulatedInstance {
     cell: CellKey,
+    deployment: String,
     template: Arc<CellTemplate>,
     life: Life,
 }
@@ -161,15 +164,23 @@ impl World {
             self.release(id);
         }
         for instance in cell.run {
-            self.run(instance.id, &cell.key, &cell.template, arrival);
+            self.run(instance, &cell.key, &cell.template, arrival);
         }
     }
 
-    fn run(&mut self, id: InstanceId, cell: &CellKey, template: &Arc<CellTemplate>, arrival: Arrival) {
-        if self.instances.get(&id).is_some_and(|known| known.cell == *cell) {
+    fn run(
+        &mut self,
+        wanted: WantedInstance,
+        cell: &CellKey,
+        template: &Arc<CellTemplate>,
+        arrival: Arrival,
+    ) {
+        let WantedInstance { id, deployment, .. } = wanted;
+        let is_it = |known: &SimulatedInstance| known.cell == *cell && known.deployment == deployment;
+        if self.instances.get(&id).is_some_and(is_it) {
             return;
         }
-        // The same instance in another cell has got another version: it starts anew.
+        // The same instance with another deployment has got another version: it starts anew.
         self.forget(&id);
         let fate = self.fates.deal(&cell.node);
         let life = match arrival {
@@ -179,7 +190,8 @@ impl World {
         self.due.extend(life.next_ms().map(|at_ms| (at_ms, id.clone())));
         self.cells.entry(cell.clone()).or_default().insert(id.clone());
         self.unreported.insert(id.clone());
-        let instance = SimulatedInstance { cell: cell.clone(), template: Arc::clone(template), life };
+        let instance =
+            SimulatedInstance { cell: cell.clone(), deployment, template: Arc::clone(template), life };
         self.instances.insert(id, instance);
     }
 
@@ -236,6 +248,7 @@ impl World {
                 message: message.to_owned(),
             })
             .collect();
-        Presence::Here { pods, ready, hopeless: hopeless.map(str::to_owned) }
+        let deployment = instance.deployment.clone();
+        Presence::Here { deployment, pods, ready, hopeless: hopeless.map(str::to_owned) }
     }
 }

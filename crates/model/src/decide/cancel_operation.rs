@@ -74,7 +74,8 @@ pub(super) fn undo(draft: &mut Draft, operation: &Operation, cause: Undoing) {
                 draft.emit(Event::InstancesRevived { operation: id.clone(), app, instances });
             }
         }
-        OperationKind::Delete | OperationKind::Move | OperationKind::Immediate => {}
+        // Those whose turn it is go with the settling.
+        OperationKind::Delete | OperationKind::Move | OperationKind::Upgrade | OperationKind::Immediate => {}
     }
     ending::settle(draft, &id);
 }

@@ -51,6 +51,14 @@ impl Draft {
                     self.dirty.extend(cell);
                 }
             }
+            Event::InstancesRedeployed { version, instances, .. } => {
+                for redeployed in instances {
+                    let Some(instance) = self.state.instances.get(&redeployed.id) else { continue };
+                    let old = cell_of(instance);
+                    self.dirty.insert(CellKey { version: version.clone(), ..old.clone() });
+                    self.dirty.insert(old);
+                }
+            }
             Event::InstanceGone { instance } => {
                 let cell = self.state.instances.get(instance).map(|instance| cell_of(instance));
                 self.dirty.extend(cell);
@@ -76,6 +84,11 @@ impl Draft {
             | Event::OwnInstancesCreated { .. }
             | Event::OwnInstanceReleased { .. }
             | Event::ApplicationModified { .. }
+            | Event::VersionCreated { .. }
+            | Event::VersionDeleted { .. }
+            | Event::StableVersionMoved { .. }
+            | Event::RolloutPlanned { .. }
+            | Event::RolloutChecked { .. }
             | Event::NodeDraining { .. }
             | Event::NodeResumed { .. }
             | Event::OperationUndoing { .. }

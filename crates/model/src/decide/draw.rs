@@ -48,7 +48,7 @@ impl<'a> Draw<'a> {
         }
     }
 
-    fn deployment(&mut self) -> String {
+    pub(crate) fn deployment(&mut self) -> String {
         // 26^8 names, 2 * 10^11: with a million taken, one in 200,000 draws is repeated.
         loop {
             let deployment = self.text(&ID_ALPHABET[10..], DEPLOYMENT_LENGTH);

@@ -1,7 +1,7 @@
 //! When and how operations end, and the sentences that say so (`decisions.md` §2.3, §2.5, §9.3, §9.4).
 
 use super::draft::Draft;
-use super::moving;
+use super::{moving, rolling};
 use crate::application::Phase;
 use crate::event::Event;
 use crate::id::{AppId, EdgeNodeId, OperationId};
@@ -19,6 +19,7 @@ const ITEMS_LISTED: usize = 20;
 pub(super) fn settle(draft: &mut Draft, operation: &OperationId) {
     moving::advance(draft, operation);
     moving::give_up_stranded(draft, operation);
+    rolling::advance(draft, operation);
     let Some(operation) = draft.state.operations.get(operation).filter(|operation| operation.is_running())
     else {
         return;
@@ -38,6 +39,7 @@ pub(super) fn settle(draft: &mut Draft, operation: &OperationId) {
         let texts = failure(&operation, "nothing is left to try");
         end(draft, &operation, OperationStatus::Failed, texts);
     } else {
+        rolling::settle_stable_version(draft, &operation);
         let text = success(&operation);
         end(draft, &operation, OperationStatus::Succeeded, (text.clone(), text));
     }
@@ -63,6 +65,11 @@ fn success(operation: &Operation) -> String {
         OperationKind::Add => format!("add success: {of_wanted} ready"),
         OperationKind::Del => format!("release success: {of_wanted} gone"),
         OperationKind::Delete => format!("delete application success: {of_wanted} gone"),
+        // The documentation's own words (ens-api.md §1.2).
+        OperationKind::Upgrade => {
+            let to = operation.rollout.as_ref().map(|rollout| rollout.to.to_string()).unwrap_or_default();
+            format!("update to version:{to} success: {of_wanted}")
+        }
         OperationKind::Move => format!("move success: {of_wanted} moved"),
         OperationKind::Immediate => "done".to_owned(),
     }
@@ -88,18 +95,28 @@ pub(super) fn keep(draft: &mut Draft, operation: &OperationId) {
     end(draft, &operation, OperationStatus::Canceled, texts);
 }
 
+/// Ends a rollout that stopped by itself.
+pub(super) fn stopped(draft: &mut Draft, operation: &Operation, cause: &str) {
+    let texts = failure(operation, cause);
+    end(draft, operation, OperationStatus::Failed, texts);
+}
+
 /// Ends an operation that went back to what was before, as far as that was possible.
 fn undone(draft: &mut Draft, operation: &Operation, cause: Undoing) {
     let (status, why) = match cause {
         Undoing::Canceled => (OperationStatus::Canceled, "canceled".to_owned()),
         Undoing::TimedOut => (OperationStatus::Failed, format!("timeout after {} s", operation.timeout_s)),
+        Undoing::Broken => {
+            (OperationStatus::Failed, "stopped, the new version does not become ready".to_owned())
+        }
     };
-    let mut text = format!("{why} and undone: {} gone", instances(operation.done() as u32));
+    let went = if operation.kind == OperationKind::Upgrade { "back" } else { "gone" };
+    let mut text = format!("{why} and undone: {} {went}", instances(operation.done() as u32));
     let left = operation.tally.waiting + operation.tally.out_of_reach;
     if left > 0 {
         text.push_str(&format!(", {left} still to go"));
     }
-    if operation.kind == OperationKind::Del {
+    if matches!(operation.kind, OperationKind::Del | OperationKind::Upgrade) {
         text.push_str(&format!(", {} kept", operation.tally.given_up));
     }
     end(draft, operation, status, (text.clone(), text));
@@ -148,6 +165,7 @@ fn progress(operation: &Operation) -> String {
     match operation.kind {
         OperationKind::Create | OperationKind::Add => format!("{done} of {wanted} ready"),
         OperationKind::Move => format!("{done} of {wanted} moved"),
+        OperationKind::Upgrade => format!("{done} of {wanted} run the new version"),
         OperationKind::Del | OperationKind::Delete | OperationKind::Immediate => {
             let mut text = format!("{done} of {wanted} gone, {} still stopping", operation.tally.waiting);
             if operation.tally.out_of_reach > 0 {

@@ -4,12 +4,13 @@
 use super::draft::Draft;
 use super::ending;
 use super::freshness::News;
+use super::rolling;
 use super::tick::operations_on;
 use crate::event::{Event, ReleaseCause, ReleasedInstance};
 use crate::id::{AppId, OperationId};
 use crate::instance::{Instance, Pod, PodStatus};
 use crate::observation::{InstanceObservation, PodObservation, Presence, ResolvedImage};
-use crate::operation::Role;
+use crate::operation::{OperationKind, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -44,7 +45,11 @@ pub(crate) fn on(draft: &mut Draft, news: News) {
         touched.operations.extend(of_app);
         match presence {
             Presence::Gone => not_there(draft, &found, &mut touched),
-            Presence::Here { pods, ready, hopeless } => {
+            // It tells of what ran before; of what is wanted now nothing is there yet.
+            Presence::Here { deployment, .. } if *deployment != found.deployment => {
+                here(draft, &found, &[], false);
+            }
+            Presence::Here { pods, ready, hopeless, .. } => {
                 here(draft, &found, pods, *ready);
                 if let Some(reason) = hopeless {
                     give_up(draft, &found, reason);
@@ -121,6 +126,13 @@ fn give_up(draft: &mut Draft, instance: &Instance, reason: &str) {
     let Some(target) = found.targets.get(*at).filter(|target| found.role(target) == Role::Comes) else {
         return;
     };
+    if found.kind == OperationKind::Upgrade {
+        let found = Arc::clone(found);
+        if found.undoing.is_none() {
+            rolling::stop(draft, &found, &instance.id, &bounded(reason));
+        }
+        return;
+    }
     let (operation, item) = (found.id.clone(), target.item);
     let instances = vec![ReleasedInstance { id: instance.id.clone(), item }];
     let cause = ReleaseCause::Hopeless { reason: bounded(reason) };

@@ -73,6 +73,8 @@ impl Attendance {
 /// wait for it, all of them: they are seconds late at the most, and only after a start.
 pub(crate) fn next_due(state: &State, attendance: &Attendance) -> Option<LogTime> {
     let deadline = state.deadlines.get_min().map(|(deadline, _)| *deadline);
+    let check = state.checks.get_min().map(|(check, _)| *check);
+    let deadline = deadline.into_iter().chain(check).min();
     if attendance.closed {
         return deadline;
     }
@@ -106,6 +108,16 @@ pub(crate) fn on(draft: &mut Draft, attendance: &Attendance) {
         .take_while(|(deadline, _)| *deadline <= now)
         .map(|(_, operation)| operation.clone())
         .collect();
+    let checks: Vec<OperationId> = draft
+        .state
+        .checks
+        .iter()
+        .take_while(|(check, _)| *check <= now)
+        .map(|(_, operation)| operation.clone())
+        .collect();
+    for operation in checks {
+        ending::settle(draft, &operation);
+    }
     for operation in due {
         cancel_operation::time_out(draft, &operation);
     }
@@ -130,7 +142,10 @@ pub(super) fn operations_on(state: &State, nodes: &[EdgeNodeId]) -> BTreeSet<Ope
 pub(super) fn give_up_unready(draft: &mut Draft, operation: &OperationId, cause: &ReleaseCause) {
     moving::release_stranded(draft, operation);
     let Some(found) = draft.state.operations.get(operation) else { return };
-    let Some(app) = found.subject.app().cloned() else { return };
+    // An upgrade ends with its instances where they are.
+    let Some(app) = found.subject.app().filter(|_| found.kind != OperationKind::Upgrade).cloned() else {
+        return;
+    };
     let comes = found.targets.iter().filter(|target| found.role(target) == Role::Comes);
     let waiting = comes.filter(|target| match found.kind {
         // What is ready is of no use where it is before what it replaces is gone.
@@ -139,6 +154,7 @@ pub(super) fn give_up_unready(draft: &mut Draft, operation: &OperationId, cause:
         | OperationKind::Add
         | OperationKind::Del
         | OperationKind::Delete
+        | OperationKind::Upgrade
         | OperationKind::Immediate => target.state == TargetState::Waiting,
     });
     let reachable = waiting.filter(|target| {

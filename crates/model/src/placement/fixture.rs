@@ -147,6 +147,7 @@ pub(crate) fn put_application(state: &mut State, app: &AppId) {
         }),
         versions: Arc::default(),
         stable_version: VersionName::new("v1"),
+        deleted_versions: std::collections::BTreeSet::new(),
         phase: Phase::Running,
         status: StatusDescription {
             status: "UPDATE_SUCCESS".into(),

@@ -44,6 +44,28 @@ impl Floor {
         ready >= self.min_ready.min(held)
     }
 
+    /// Whether `instance` may stop being ready for a while and stay.
+    pub(crate) fn allows_a_pause(&self, instance: &Instance) -> bool {
+        if self.min_ready == 0 || !instance.is_ready() {
+            return true;
+        }
+        let Some(cell) = self.cells.get(&(instance.node.clone(), instance.isp.clone())) else { return true };
+        cell.ready.saturating_sub(1) >= self.min_ready.min(cell.held)
+    }
+
+    /// It stops being ready, and stays.
+    pub(crate) fn count_pause(&mut self, instance: &Instance) {
+        if let Some(cell) = self.cells.get_mut(&(instance.node.clone(), instance.isp.clone())) {
+            cell.ready = cell.ready.saturating_sub(u32::from(instance.is_ready()));
+        }
+    }
+
+    /// Whether it never may, however ready the others are: it is what the floor asks for.
+    pub(crate) fn forbids_a_pause(&self, node: &EdgeNodeId, isp: &Isp) -> bool {
+        let cell = self.cells.get(&(node.clone(), isp.clone()));
+        self.min_ready > 0 && cell.is_some_and(|cell| cell.held <= self.min_ready)
+    }
+
     /// Takes it, where that is allowed.
     pub(crate) fn take(&mut self, instance: &Instance) -> bool {
         let allowed = self.allows(instance);

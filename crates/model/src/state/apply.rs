@@ -5,13 +5,15 @@
 mod instance;
 mod operation;
 mod own_instance;
+mod version;
 
 use super::{Draining, State};
 use crate::application::{Application, Phase, StatusDescription, Version};
 use crate::event::{Entry, Event, NewApplication, ReleaseCause};
 use crate::fleet::Fleet;
-use crate::id::{AccountId, AppId, Digest, VersionName};
+use crate::id::{AccountId, AppId, Digest, EdgeNodeId, OperationId, VersionName};
 use crate::time::Now;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub(crate) use instance::cell_of;
@@ -67,22 +69,23 @@ impl State {
                 instances.iter().for_each(|instance| self.own(instance));
             }
             Event::OwnInstanceReleased { instance } => self.disown(instance),
+            Event::VersionCreated { app, version } => self.create_version(now, app, version),
+            Event::VersionDeleted { app, version } => self.delete_version(now, app, version),
+            Event::StableVersionMoved { app, version } => self.move_stable_version(now, app, version),
+            Event::RolloutPlanned { operation, rollout, instances } => {
+                self.plan_rollout(now, operation, rollout, instances);
+            }
+            Event::InstancesRedeployed { operation, app, version, instances } => {
+                instances.iter().for_each(|instance| self.redeploy(now, operation, version, instance));
+                self.change(app, now, raise_revision);
+            }
+            Event::RolloutChecked { operation, next } => self.check_again(operation, *next),
             Event::ApplicationModified { app, min_ready } => {
                 self.change(app, now, |application| {
                     Arc::make_mut(&mut application.resources).min_ready = *min_ready;
                 });
             }
-            Event::NodeDraining { node, operation } => {
-                let Some(call) = self.operations.get(operation) else { return };
-                let draining = Draining {
-                    since: now.wall,
-                    operation: operation.clone(),
-                    caller: call.caller.clone(),
-                    parameters: Arc::clone(&call.parameters),
-                    failed: imbl::OrdSet::new(),
-                };
-                self.draining.insert(node.clone(), draining);
-            }
+            Event::NodeDraining { node, operation } => self.drain(now, node, operation),
             Event::NodeResumed { node } => {
                 self.draining.remove(node);
             }
@@ -123,6 +126,7 @@ impl State {
             resources: Arc::new(new.resources.clone()),
             versions: Arc::new(vec![version]),
             stable_version: new.version.clone(),
+            deleted_versions: BTreeSet::new(),
             phase: Phase::Creating,
             status,
             created_at: now.wall,
@@ -150,6 +154,18 @@ impl State {
         let Some(application) = self.applications.remove(app) else { return };
         self.apps_by_account.remove(&(application.account.clone(), app.clone()));
         self.apps_by_name.remove(&name_key(&application));
+    }
+
+    fn drain(&mut self, now: Now, node: &EdgeNodeId, operation: &OperationId) {
+        let Some(call) = self.operations.get(operation) else { return };
+        let draining = Draining {
+            since: now.wall,
+            operation: operation.clone(),
+            caller: call.caller.clone(),
+            parameters: Arc::clone(&call.parameters),
+            failed: imbl::OrdSet::new(),
+        };
+        self.draining.insert(node.clone(), draining);
     }
 
     fn change(&mut self, app: &AppId, now: Now, change: impl FnOnce(&mut Application)) {

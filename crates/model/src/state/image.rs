@@ -160,6 +160,9 @@ impl State {
             self.memory.restore_ended(operation.account.clone(), id.clone(), ended_at);
         } else {
             self.deadlines.insert((operation.deadline, id.clone()));
+            if let Some(schedule) = operation.rollout.as_ref().and_then(|rollout| rollout.schedule.as_ref()) {
+                self.checks.insert((schedule.next_check, id.clone()));
+            }
             for (at, target) in operation.targets.iter().enumerate() {
                 let awaited = match target.state {
                     TargetState::Waiting | TargetState::OutOfReach | TargetState::Done => {

@@ -42,12 +42,13 @@ fn hear(house: &mut House, held: &[InstanceId], epoch: Epoch, report: &Report) {
     let Report { number, reach, instances } = report.clone();
     let seen =
         |(at, presence): (usize, Presence)| InstanceObservation { instance: held[at].clone(), presence };
+    let instances = house.deployed(instances.into_iter().map(seen).collect());
     house.step(Input::Observed(Observation {
         engine: EngineName::new(ENGINE),
         epoch,
         number,
         reach,
-        instances: instances.into_iter().map(seen).collect(),
+        instances,
         resolved: Vec::new(),
     }));
 }
@@ -208,7 +209,7 @@ fn presence(kind: u8, number: u32) -> Presence {
         restarts: number,
         message: String::new(),
     };
-    Presence::Here { pods: vec![pod], ready, hopeless: None }
+    Presence::Here { deployment: String::new(), pods: vec![pod], ready, hopeless: None }
 }
 
 fn reports(said: &[Said]) -> Vec<Report> {

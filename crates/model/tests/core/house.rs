@@ -294,6 +294,7 @@ impl House {
 
     fn tell(&mut self, reach: Reach, instances: Vec<InstanceObservation>, resolved: Vec<ResolvedImage>) {
         self.reports += 1;
+        let instances = self.deployed(instances);
         let (engine, number) = (EngineName::new(ENGINE), self.reports);
         self.step(Input::Observed(Observation {
             engine,
@@ -303,6 +304,16 @@ impl House {
             instances,
             resolved,
         }));
+    }
+
+    /// Reports that name no deployment tell of the one that is wanted now.
+    pub(crate) fn deployed(&self, mut seen: Vec<InstanceObservation>) -> Vec<InstanceObservation> {
+        for InstanceObservation { instance, presence } in &mut seen {
+            if let Some(found) = self.state().account(&permit()).instance(instance) {
+                told_of(presence, found);
+            }
+        }
+        seen
     }
 
     pub(crate) fn report(&mut self, instances: &[InstanceId], seen: impl Fn() -> Presence) {
@@ -351,22 +362,47 @@ impl House {
     }
 }
 
+/// The same of the deployment that is wanted now, where it names none.
+pub(crate) fn deployed(mut seen: InstanceObservation, instance: &Instance) -> InstanceObservation {
+    told_of(&mut seen.presence, instance);
+    seen
+}
+
+fn told_of(presence: &mut Presence, instance: &Instance) {
+    if let Presence::Here { deployment, .. } = presence
+        && deployment.is_empty()
+    {
+        deployment.clone_from(&instance.deployment);
+    }
+}
+
 pub(crate) fn ready() -> Presence {
-    Presence::Here { pods: vec![pod(PodStatus::Running)], ready: true, hopeless: None }
+    Presence::Here {
+        deployment: String::new(),
+        pods: vec![pod(PodStatus::Running)],
+        ready: true,
+        hopeless: None,
+    }
 }
 
 pub(crate) fn starting() -> Presence {
-    Presence::Here { pods: vec![pod(PodStatus::Starting)], ready: false, hopeless: None }
+    Presence::Here {
+        deployment: String::new(),
+        pods: vec![pod(PodStatus::Starting)],
+        ready: false,
+        hopeless: None,
+    }
 }
 
 /// In restart back-off.
 pub(crate) fn crashed() -> Presence {
     let pod = PodObservation { message: "exited 3".into(), ..pod(PodStatus::Failed) };
-    Presence::Here { pods: vec![pod], ready: false, hopeless: None }
+    Presence::Here { deployment: String::new(), pods: vec![pod], ready: false, hopeless: None }
 }
 
 pub(crate) fn hopeless() -> Presence {
     Presence::Here {
+        deployment: String::new(),
         pods: vec![pod(PodStatus::Failed)],
         ready: false,
         hopeless: Some("no executable `/nothing` in the image".into()),

@@ -20,3 +20,4 @@ mod scale;
 mod time;
 mod token;
 mod unreachable;
+mod upgrade;

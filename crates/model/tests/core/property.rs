@@ -1,7 +1,9 @@
 //! What holds after any sequence of commands, reports and passing time, over several applications and restarts.
 
 use crate::acts::{act, app, instances, perform};
-use crate::house::{BEGIN, ENGINE, House, SHANGHAI, WUXI, create, fleet, item, permit, ready, rescale};
+use crate::house::{
+    BEGIN, ENGINE, House, SHANGHAI, WUXI, create, deployed, fleet, item, permit, ready, rescale,
+};
 use ensemble_model::command::{Change, Command, DeleteApplication, Direction, RequestFacts};
 use ensemble_model::id::{AppId, EdgeNodeId, EngineName, InstanceId, OperationId};
 use ensemble_model::instance::Instance;
@@ -189,7 +191,7 @@ proptest! {
                     let permit = permit();
                     let instances = slow.control.state().account(&permit).instances(&app(number));
                     let seen = |id: &InstanceId| InstanceObservation { instance: id.clone(), presence: ready() };
-                    let instances = instances.into_iter().map(|instance| seen(&instance.id)).collect();
+                    let instances = instances.into_iter().map(|instance| deployed(seen(&instance.id), instance)).collect();
                     slow.reports += 1;
                     let (engine, epoch, number) = (EngineName::new(ENGINE), Epoch(1), slow.reports);
                     let reach = Reach::Listed;

@@ -1,7 +1,7 @@
 //! A hundred thousand instances: what is decided about one application costs what that application costs, not what
 //! everything costs.
 
-use crate::house::{BEGIN, create, item, permit, ready, rescale};
+use crate::house::{BEGIN, create, deployed, item, permit, ready, rescale};
 use ensemble_model::command::{Change, Command, Direction, RequestFacts};
 use ensemble_model::fleet::{EdgeNode, EngineKind, Fleet};
 use ensemble_model::id::{AppId, EdgeNodeId, EngineName, InstanceId, Isp, OperationId};
@@ -114,7 +114,7 @@ impl Site {
         let view = self.control.state().account(&permit);
         let waiting = view.instances(&app).into_iter().filter(|instance| !instance.ready);
         let seen = |id: &InstanceId| InstanceObservation { instance: id.clone(), presence: ready() };
-        let instances = waiting.map(|instance| seen(&instance.id)).collect();
+        let instances = waiting.map(|instance| deployed(seen(&instance.id), instance)).collect();
         self.reports += 1;
         let (engine, epoch, reach, number) = (EngineName::new("here"), Epoch(1), Reach::Listed, self.reports);
         self.step(Input::Observed(Observation { engine, epoch, number, reach, instances, resolved: vec![] }));

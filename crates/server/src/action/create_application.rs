@@ -92,7 +92,7 @@ fn resources(asked: template::ResourceAttribute) -> ResourceAttribute {
     }
 }
 
-fn workload(asked: template::Workload) -> Workload {
+pub(super) fn workload(asked: template::Workload) -> Workload {
     Workload {
         name: asked.name,
         pod_count: asked.pod_count,

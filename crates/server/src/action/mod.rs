@@ -7,6 +7,7 @@ mod cancel_operation;
 mod change_edge_node;
 mod confirm_restore;
 mod create_application;
+mod delete_app_version;
 mod delete_application;
 mod describe_application;
 mod describe_device_service;
@@ -27,7 +28,9 @@ mod rebalance_application;
 pub(crate) mod refusal;
 mod release_instance;
 mod rescale_application;
+mod rollback_application;
 mod run_instances;
+mod upgrade_application;
 mod watch;
 
 use crate::clock::Clock;
@@ -144,6 +147,14 @@ pub(crate) async fn call(
             let request = wire::rescale_application::Request::read(parameters)?;
             rescale_application::handle(&context, permit?, request).await
         }
+        "UpgradeApplication" => {
+            let request = wire::upgrade_application::Request::read(parameters)?;
+            upgrade_application::handle(&context, permit?, request).await
+        }
+        "RollbackApplication" => {
+            let request = wire::rollback_application::Request::read(parameters)?;
+            rollback_application::handle(&context, permit?, request).await
+        }
         "DeleteApplication" => {
             let request = wire::delete_application::Request::read(parameters)?;
             delete_application::handle(&context, permit?, request).await
@@ -195,6 +206,10 @@ async fn instances_and_nodes(
     parameters: &Parameters,
 ) -> Result<Answer, Error> {
     match context.action.name {
+        "DeleteAppVersion" => {
+            let request = wire::delete_app_version::Request::read(parameters)?;
+            delete_app_version::handle(context, permit?, request).await
+        }
         "RunInstances" => {
             let request = wire::run_instances::Request::read(parameters)?;
             run_instances::handle(context, permit?, request).await

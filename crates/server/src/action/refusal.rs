@@ -18,6 +18,9 @@ pub(crate) fn to_wire(refusal: Refusal) -> Error {
         Refusal::UnknownVersion { .. } => {
             Error::invalid_parameter("ToAppVersion", detail).with_reason(Reason::UnknownVersion)
         }
+        Refusal::Version { parameter, .. } => {
+            Error::invalid_parameter(parameter, detail).with_reason(Reason::UnknownVersion)
+        }
         Refusal::PlanChanged { .. } => {
             Error::invalid_parameter("IfPlan", detail).with_reason(Reason::PlanChanged)
         }

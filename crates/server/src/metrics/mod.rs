@@ -328,6 +328,7 @@ fn kind_name(kind: OperationKind) -> &'static str {
         OperationKind::Del => "del",
         OperationKind::Delete => "delete",
         OperationKind::Move => "move",
+        OperationKind::Upgrade => "upgrade",
         OperationKind::Immediate => "immediate",
     }
 }

@@ -60,9 +60,11 @@ pub(super) fn rescale_type(kind: OperationKind) -> Option<String> {
     match kind {
         OperationKind::Add => Some("Add".into()),
         OperationKind::Del => Some("Del".into()),
-        OperationKind::Create | OperationKind::Delete | OperationKind::Move | OperationKind::Immediate => {
-            None
-        }
+        OperationKind::Create
+        | OperationKind::Delete
+        | OperationKind::Move
+        | OperationKind::Upgrade
+        | OperationKind::Immediate => None,
     }
 }
 

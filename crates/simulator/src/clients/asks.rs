@@ -25,7 +25,8 @@ impl Client {
         if is_cut_off && self.dice.happens(400) {
             return Some(Change::Rescale(self.by_name(app, Direction::Del, state)));
         }
-        Some(match self.dice.below(16) {
+        Some(match self.dice.below(21) {
+            16..=20 => self.about_a_version(app, state)?,
             0..=2 => Change::Rescale(self.by_name(app, Direction::Del, state)),
             3..=5 => Change::Rescale(self.by_name(app, Direction::Add, state)),
             6..=7 => self.run(state),
@@ -53,7 +54,7 @@ impl Client {
         let per_mille = match &request.command.change {
             // What nobody was told to stop can be had back.
             Change::Rescale(asked) if asked.level == Level::InstanceId => 400,
-            Change::Create(_) | Change::Rescale(_) | Change::Rebalance(_) => 150,
+            Change::Create(_) | Change::Rescale(_) | Change::Rebalance(_) | Change::Upgrade(_) => 150,
             _ => 0,
         };
         if !self.dice.happens(per_mille) {

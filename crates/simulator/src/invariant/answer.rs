@@ -100,6 +100,9 @@ fn another_accounts_application_looks_like_none(answered: &Answered<'_>) -> Verd
         Change::Delete(delete) => &delete.app,
         Change::Modify(modify) => &modify.app,
         Change::Rebalance(rebalance) => &rebalance.app,
+        Change::Upgrade(upgrade) => &upgrade.app,
+        Change::Rollback(rollback) => &rollback.app,
+        Change::DeleteVersion(delete) => &delete.app,
         Change::Cancel(_)
         | Change::RunInstances(_)
         | Change::ReleaseInstance(_)
@@ -176,6 +179,7 @@ fn reason(refusal: &Refusal) -> Option<Why> {
         | Refusal::TokenReused { .. }
         | Refusal::NonceUsed { .. }
         | Refusal::Template { .. }
+        | Refusal::Version { .. }
         | Refusal::NodesInUse { .. }
         | Refusal::RestoreUnconfirmed
         | Refusal::EngineInUse { .. }

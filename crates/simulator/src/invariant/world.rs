@@ -37,9 +37,12 @@ pub(crate) fn check_stopped(
     exercised.note("what_is_held_is_not_stopped", what_is_held_is_not_stopped(stopped, shadow))
 }
 
-/// Nobody stops what the log wants to run: not in doubt, not at a start, not because a list is short.
+/// Nobody stops what the log wants to run: not in doubt, not at a start, not because a list is short. What went to another
+/// version is stopped for that, once each time; which time it was is not told here.
 fn what_is_held_is_not_stopped(stopped: &[InstanceId], shadow: &Shadow) -> Verdict {
-    let held = |id: &&InstanceId| shadow.instances.get(*id).is_some_and(|found| found.is_held());
+    let held = |id: &&InstanceId| {
+        shadow.instances.get(*id).is_some_and(|found| found.is_held() && !found.was_redeployed)
+    };
     match stopped.iter().find(held) {
         Some(id) => Err(format!("{id} is stopped, and is held")),
         None => Ok(stopped.len() as u64),

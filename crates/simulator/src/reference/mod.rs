@@ -112,6 +112,9 @@ pub(crate) fn rule(shadow: &Shadow, command: &Command, plan: Option<&Plan>) -> R
             let owned = owned(shadow, account, &modify.app);
             owned.and_then(|app| check_revision(app, modify.if_revision)).map(|()| Vec::new())
         }
+        Change::Upgrade(upgrade) => write(shadow, account, &upgrade.app, upgrade.if_revision),
+        Change::Rollback(rollback) => write(shadow, account, &rollback.app, rollback.if_revision),
+        Change::DeleteVersion(delete) => write(shadow, account, &delete.app, delete.if_revision),
         Change::RunInstances(run) => {
             let spec = spec::resources(&run.spec).unwrap_or_default();
             let nobody = AppId::default();
@@ -127,6 +130,18 @@ pub(crate) fn rule(shadow: &Shadow, command: &Command, plan: Option<&Plan>) -> R
         }
     };
     ruled.map_or_else(Ruling::Refused, Ruling::Done)
+}
+
+/// What comes before the content of any write on an application; nothing is placed by it.
+fn write(
+    shadow: &Shadow,
+    account: &AccountId,
+    app: &AppId,
+    if_revision: Option<u64>,
+) -> Result<Vec<Done>, Why> {
+    let app = owned(shadow, account, app)?;
+    idle(app)?;
+    check_revision(app, if_revision).map(|()| Vec::new())
 }
 
 /// Whether there is anything to move is told here; what is moved where, by what then happens.

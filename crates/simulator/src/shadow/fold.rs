@@ -10,6 +10,7 @@ use ensemble_model::id::{AppId, EdgeNodeId, InstanceId, OperationId, VersionName
 use ensemble_model::instance::{Pod, PodStatus};
 use ensemble_model::operation::{OperationKind, OperationStatus};
 use ensemble_model::own_instance::OwnInstance;
+use ensemble_model::rollout::{Redeployed, RolledInstance, Rollout};
 use ensemble_model::spec::{self, Resources};
 use ensemble_model::time::{Now, WallTime};
 use imbl::{OrdMap, OrdSet};
@@ -66,13 +67,46 @@ impl Shadow {
                     found.deadline = *deadline;
                 }
             }
-            Event::ImagePinned { .. } => {}
+            Event::VersionCreated { .. }
+            | Event::VersionDeleted { .. }
+            | Event::StableVersionMoved { .. }
+            | Event::RolloutPlanned { .. }
+            | Event::InstancesRedeployed { .. } => self.about_a_version(event),
+            Event::RolloutChecked { .. } | Event::ImagePinned { .. } => {}
             Event::NodesUnreachable { nodes } => self.cut_off(nodes),
             Event::NodesReachable { nodes } => self.in_reach(nodes),
             Event::OperationEnded { operation, status, .. } => self.ended(operation, *status),
             Event::ApplicationDeleted { app } => {
                 self.apps.remove(app);
             }
+        }
+    }
+
+    fn about_a_version(&mut self, event: &Event) {
+        match event {
+            Event::VersionCreated { app, version } => {
+                if let Some(app) = self.apps.get_mut(app) {
+                    app.versions.insert(version.name.clone());
+                }
+            }
+            Event::VersionDeleted { app, version } => {
+                if let Some(app) = self.apps.get_mut(app) {
+                    app.versions.remove(version);
+                }
+            }
+            Event::StableVersionMoved { app, version } => {
+                if let Some(app) = self.apps.get_mut(app) {
+                    app.stable = version.clone();
+                    app.revision += 1;
+                }
+            }
+            Event::RolloutPlanned { operation, rollout, instances } => {
+                self.rolling(operation, rollout, instances);
+            }
+            Event::InstancesRedeployed { operation, app, version, instances } => {
+                self.redeployed(operation, app, version, instances);
+            }
+            _ => {}
         }
     }
 
@@ -83,6 +117,7 @@ impl Shadow {
             strategy: new.resources.strategy,
             resources: spec::resources(&new.resources.instance_spec).unwrap_or_default(),
             stable: new.version.clone(),
+            versions: OrdSet::unit(new.version.clone()),
             min_ready: new.resources.min_ready,
             phase: Phase::Creating,
             running: None,
@@ -117,7 +152,7 @@ impl Shadow {
             }
             app.phase = match operation.kind {
                 OperationKind::Create => Phase::Creating,
-                OperationKind::Add | OperationKind::Del => Phase::Updating,
+                OperationKind::Add | OperationKind::Del | OperationKind::Upgrade => Phase::Updating,
                 OperationKind::Delete => Phase::Deleting,
                 OperationKind::Move | OperationKind::Immediate => app.phase,
             };
@@ -138,6 +173,9 @@ impl Shadow {
             revision,
             targets: OrdMap::new(),
             moves: OrdMap::new(),
+            rollout: None,
+            from: OrdMap::new(),
+            begun: OrdSet::new(),
             left: OrdSet::new(),
         };
         self.operations.insert(operation.id.clone(), accepted);
@@ -163,6 +201,7 @@ impl Shadow {
                 account: account.clone(),
                 app: app.clone(),
                 version: version.clone(),
+                was_redeployed: false,
                 node: placement.node.clone(),
                 isp: placement.isp.clone(),
                 resources,
@@ -254,7 +293,7 @@ impl Shadow {
             (OperationKind::Delete, OperationStatus::Succeeded) => Phase::Deleting,
             (_, OperationStatus::Succeeded) => Phase::Running,
             (OperationKind::Create, _) => Phase::CreateFailed,
-            (OperationKind::Add | OperationKind::Del, _) => Phase::UpdateFailed,
+            (OperationKind::Add | OperationKind::Del | OperationKind::Upgrade, _) => Phase::UpdateFailed,
             (OperationKind::Delete, _) => Phase::DeleteFailed,
         };
         let has_failed = matches!(status, OperationStatus::Failed | OperationStatus::Canceled);
@@ -262,6 +301,34 @@ impl Shadow {
             if let Some(failed) = self.draining.get_mut(node) {
                 failed.insert(id_of_app.clone());
             }
+        }
+    }
+
+    fn rolling(&mut self, id: &OperationId, rollout: &Rollout, instances: &[RolledInstance]) {
+        let Some(operation) = self.operations.get_mut(id) else { return };
+        operation.rollout = Some(Arc::new(rollout.clone()));
+        for RolledInstance { id, item } in instances {
+            operation.targets.insert(id.clone(), *item);
+            if let Some(instance) = self.instances.get(id) {
+                operation.from.insert(id.clone(), instance.version.clone());
+            }
+        }
+    }
+
+    fn redeployed(&mut self, id: &OperationId, app: &AppId, version: &VersionName, instances: &[Redeployed]) {
+        for Redeployed { id: instance, .. } in instances {
+            if let Some(found) = self.instances.get_mut(instance) {
+                found.version = version.clone();
+                found.was_redeployed = true;
+                found.ready = false;
+                found.failed_pods = OrdSet::new();
+            }
+            if let Some(operation) = self.operations.get_mut(id) {
+                operation.begun.insert(instance.clone());
+            }
+        }
+        if let Some(app) = self.apps.get_mut(app) {
+            app.revision += 1;
         }
     }
 

@@ -89,6 +89,9 @@ impl Simulation {
             }
             Change::Delete(delete) => delete.app = (*other).clone(),
             Change::Modify(modify) => modify.app = (*other).clone(),
+            Change::Upgrade(upgrade) => upgrade.app = (*other).clone(),
+            Change::Rollback(rollback) => rollback.app = (*other).clone(),
+            Change::DeleteVersion(delete) => delete.app = (*other).clone(),
             Change::Rebalance(rebalance) => {
                 rebalance.app = (*other).clone();
                 (rebalance.if_plan, request.move_plan) = (None, None);

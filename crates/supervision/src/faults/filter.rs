@@ -254,7 +254,7 @@ impl Filter {
             self.known.entry(id.clone()).or_insert_with(|| Known {
                 node: cell.key.node.clone(),
                 reported: None,
-                assumed: Presence::Here { pods: pending(cell), ready: false, hopeless: None },
+                assumed: assumed(cell, id),
                 said: None,
             });
         }
@@ -306,6 +306,13 @@ impl Filter {
     }
 }
 
+/// How an instance is taken to be that nothing was heard of yet.
+fn assumed(cell: &WantedCell, id: &InstanceId) -> Presence {
+    let wanted = cell.run.iter().find(|instance| instance.id == *id);
+    let deployment = wanted.map(|instance| instance.deployment.clone()).unwrap_or_default();
+    Presence::Here { deployment, pods: pending(cell), ready: false, hopeless: None }
+}
+
 fn pending(cell: &WantedCell) -> Vec<PodObservation> {
     let workloads = cell.template.workloads.iter();
     workloads
@@ -324,7 +331,7 @@ fn pending(cell: &WantedCell) -> Vec<PodObservation> {
 
 /// How a failing instance looks. One that is gone is gone.
 fn failed(presence: &Presence, failure: &Failure) -> Presence {
-    let Presence::Here { pods, .. } = presence else { return Presence::Gone };
+    let Presence::Here { deployment, pods, .. } = presence else { return Presence::Gone };
     let (message, hopeless) = match failure {
         Failure::Crashing => ("exited 1".to_owned(), None),
         Failure::Hopeless { reason } => (reason.clone(), Some(reason.clone())),
@@ -340,5 +347,5 @@ fn failed(presence: &Presence, failure: &Failure) -> Presence {
             ..pod.clone()
         })
         .collect();
-    Presence::Here { pods, ready: false, hopeless }
+    Presence::Here { deployment: deployment.clone(), pods, ready: false, hopeless }
 }

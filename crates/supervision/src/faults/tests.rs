@@ -67,7 +67,7 @@ fn running() -> Presence {
         restarts: 0,
         message: String::new(),
     };
-    Presence::Here { pods: vec![pod], ready: true, hopeless: None }
+    Presence::Here { deployment: String::new(), pods: vec![pod], ready: true, hopeless: None }
 }
 
 /// One line per report: `Listed: i-1 Running, i-2 gone`.

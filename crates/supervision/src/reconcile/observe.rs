@@ -40,13 +40,14 @@ pub fn observe(
     id: &InstanceId,
 ) -> Option<Told> {
     let recorded = records.instances.get(id);
-    let (cell, template, is_made) = match wishes.wish(id, recorded.map(|record| &record.cell)) {
+    let (cell, deployment, template, is_made) = match wishes.wish(id, recorded.map(|record| &record.cell)) {
         // Under this id something else may still be there: then nothing of what is wanted is.
         Wish::Run(target) => {
-            (&target.cell, &*target.template, recorded.is_some_and(|record| target.matches(record)))
+            let is_made = recorded.is_some_and(|record| target.matches(record));
+            (&target.cell, &*target.deployment, &*target.template, is_made)
         }
         Wish::Release => match recorded {
-            Some(record) => (&record.cell, &record.template, true),
+            Some(record) => (&record.cell, &*record.deployment, &record.template, true),
             None => {
                 let observation = InstanceObservation { instance: id.clone(), presence: Presence::Gone };
                 return Some(Told { observation, wake_at_boot_ms: None });
@@ -54,7 +55,7 @@ pub fn observe(
         },
         Wish::Unheard => return None,
     };
-    let scene = Scene { records, facts, now, cell, template };
+    let scene = Scene { records, facts, now, cell, deployment, template };
     Some(scene.describe(id, is_made))
 }
 
@@ -64,6 +65,7 @@ struct Scene<'a> {
     facts: &'a Facts,
     now: Clocks,
     cell: &'a CellKey,
+    deployment: &'a str,
     template: &'a CellTemplate,
 }
 
@@ -94,7 +96,8 @@ impl Scene<'_> {
         }
         let ready_at = youngest_boot_ms.map(|youngest: u64| youngest.saturating_add(READY_MS));
         let ready = ready_at.is_some_and(|at| at <= now.boot_ms);
-        let presence = Presence::Here { pods: observed, ready, hopeless };
+        let deployment = self.deployment.to_owned();
+        let presence = Presence::Here { deployment, pods: observed, ready, hopeless };
         Told {
             observation: InstanceObservation { instance: id.clone(), presence },
             wake_at_boot_ms: ready_at.filter(|_| !ready),

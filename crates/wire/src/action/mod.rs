@@ -6,6 +6,7 @@ pub mod cancel_operation;
 pub mod change_edge_node;
 pub mod confirm_restore;
 pub mod create_application;
+pub mod delete_app_version;
 pub mod delete_application;
 pub mod describe_application;
 pub mod describe_device_service;
@@ -26,7 +27,9 @@ pub mod prune_images;
 pub mod rebalance_application;
 pub mod release_instance;
 pub mod rescale_application;
+pub mod rollback_application;
 pub mod run_instances;
+pub mod upgrade_application;
 pub mod watch;
 
 use crate::entry::{JsonField, Member, Method, Parameter, Schema, ValueType, Width};

@@ -46,10 +46,11 @@ struct Taken {
     path: String,
 }
 
+/// `containers` are those of the workload, where they are known.
 pub(super) fn read(
     workload: &Field<'_>,
     pod_count: u32,
-    containers: &[Container],
+    containers: Option<&[Container]>,
     taken: &mut NodePorts,
 ) -> Result<ServiceConfig, Error> {
     let Some(config) = workload.child("serviceConfig")? else {
@@ -60,7 +61,9 @@ pub(super) fn read(
     let mut ports = Vec::new();
     if let Some(binding) = config.child("portsBindConfig")? {
         refuse_unlisted(&binding, &["netServiceContainer", "ports"])?;
-        check_container(&binding, containers)?;
+        if let Some(containers) = containers {
+            check_container(&binding, containers)?;
+        }
         for item in binding.children("ports", MAX_PORTS)? {
             ports.push(bound_ports(&item, pod_count, taken)?);
         }

@@ -124,6 +124,7 @@ impl State {
             item,
             state,
             replaced_by: replaced_by.cloned(),
+            from: None,
         });
         *found.tally.of(state) += 1;
     }
@@ -271,14 +272,15 @@ impl State {
             return;
         };
         let Some(instance) = self.instances.get(id).cloned() else { return };
-        let before = self
-            .operations
-            .get(&operation)
-            .and_then(|found| found.targets.get(at))
-            .map(|target| target.state);
+        let found = self.operations.get(&operation);
+        let target = found.and_then(|found| Some((found, found.targets.get(at)?)));
+        let before = target.map(|(_, target)| target.state);
+        // Until its turn comes, an instance that is to be upgraded is what it was.
+        let goal = target.and_then(|(found, target)| found.goal(target));
+        let runs_its_goal = goal.is_none_or(|goal| *goal == instance.version);
         let state = match (role, instance.unknown) {
             (_, true) => TargetState::OutOfReach,
-            (Role::Comes, false) if instance.is_ready() => TargetState::Done,
+            (Role::Comes, false) if instance.is_ready() && runs_its_goal => TargetState::Done,
             (Role::Comes | Role::Goes, false) => TargetState::Waiting,
         };
         let word = match (state, before) {
@@ -322,7 +324,7 @@ impl State {
         }
     }
 
-    fn move_target(&mut self, instance: &InstanceId, to: TargetState) {
+    pub(super) fn move_target(&mut self, instance: &InstanceId, to: TargetState) {
         let Some((operation, at)) = self.targets.get(instance) else { return };
         let Some(operation) = self.operations.get_mut(operation) else { return };
         let operation = Arc::make_mut(operation);
@@ -339,7 +341,7 @@ impl State {
         self.note(now, operation, text);
     }
 
-    fn note(&mut self, now: Now, operation: &OperationId, text: String) {
+    pub(super) fn note(&mut self, now: Now, operation: &OperationId, text: String) {
         if let Some(operation) = self.operations.get_mut(operation) {
             push_step(Arc::make_mut(operation), now, text);
         }
@@ -355,7 +357,7 @@ pub(crate) fn cell_of(instance: &Instance) -> CellKey {
     }
 }
 
-fn planned_pods(version: &Version) -> Vec<Pod> {
+pub(super) fn planned_pods(version: &Version) -> Vec<Pod> {
     let pods = version.workloads.iter().flat_map(|workload| {
         (0..workload.pod_count).map(|index| Pod {
             workload: workload.name.clone(),

@@ -78,12 +78,14 @@ impl State {
         let text = match cause {
             Undoing::Canceled => "canceled: goes back to what was before",
             Undoing::TimedOut => "timed out: goes back to what was before",
+            Undoing::Broken => "stopped: goes back to what was before",
         };
         push_step(operation, now, text.to_owned());
         let app = operation.subject.app().cloned();
         if let Some(app) = app {
             self.change(&app, now, |application| application.status.description = text.to_owned());
         }
+        self.turn_back(id);
     }
 
     pub(super) fn end(
@@ -116,6 +118,9 @@ impl State {
             }
         }
         self.deadlines.remove(&(operation.deadline, id.clone()));
+        if let Some(schedule) = operation.rollout.as_ref().and_then(|rollout| rollout.schedule.as_ref()) {
+            self.checks.remove(&(schedule.next_check, id.clone()));
+        }
         self.remember_failed_move(&operation);
         if let Some(app) = operation.subject.app() {
             self.change(app, now, |application| close(application, &operation, description));
@@ -155,6 +160,7 @@ fn operation(now: Now, accepted: &AcceptedOperation, number: u64, revision: u64)
         deadline_at: accepted.deadline_at,
         ended_at: None,
         status: OperationStatus::Running,
+        rollout: None,
         items: accepted.items.clone(),
         targets: Vector::new(),
         tally: Tally::default(),
@@ -170,7 +176,7 @@ fn begin(application: &mut Application, now: Now, accepted: &AcceptedOperation) 
     let kind = accepted.kind;
     let (phase, step) = match kind {
         OperationKind::Create => (Phase::Creating, "DEPLOY_CONTAINER"),
-        OperationKind::Add => (Phase::Updating, "DEPLOY_CONTAINER"),
+        OperationKind::Add | OperationKind::Upgrade => (Phase::Updating, "DEPLOY_CONTAINER"),
         OperationKind::Del => (Phase::Updating, "RELEASE_CONTAINER"),
         OperationKind::Delete => (Phase::Deleting, "RELEASE_CONTAINER"),
         OperationKind::Move => {
@@ -201,15 +207,17 @@ fn close(application: &mut Application, operation: &Operation, description: &str
         (OperationStatus::Running | OperationStatus::Superseded, _)
         | (_, OperationKind::Move | OperationKind::Immediate) => return,
         (OperationStatus::Succeeded, OperationKind::Delete) => (Phase::Deleting, "SUCCESS"),
-        (OperationStatus::Succeeded, OperationKind::Create | OperationKind::Add | OperationKind::Del) => {
-            (Phase::Running, "SUCCESS")
-        }
+        (
+            OperationStatus::Succeeded,
+            OperationKind::Create | OperationKind::Add | OperationKind::Del | OperationKind::Upgrade,
+        ) => (Phase::Running, "SUCCESS"),
         (OperationStatus::Failed | OperationStatus::Canceled, OperationKind::Create) => {
             (Phase::CreateFailed, "FAILED")
         }
-        (OperationStatus::Failed | OperationStatus::Canceled, OperationKind::Add | OperationKind::Del) => {
-            (Phase::UpdateFailed, "FAILED")
-        }
+        (
+            OperationStatus::Failed | OperationStatus::Canceled,
+            OperationKind::Add | OperationKind::Del | OperationKind::Upgrade,
+        ) => (Phase::UpdateFailed, "FAILED"),
         (OperationStatus::Failed | OperationStatus::Canceled, OperationKind::Delete) => {
             (Phase::DeleteFailed, "FAILED")
         }
@@ -239,7 +247,11 @@ pub(super) fn push_step(operation: &mut Operation, now: Now, text: String) {
 fn prefix(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Create => "CREATE",
-        OperationKind::Add | OperationKind::Del | OperationKind::Move | OperationKind::Immediate => "UPDATE",
+        OperationKind::Add
+        | OperationKind::Del
+        | OperationKind::Move
+        | OperationKind::Upgrade
+        | OperationKind::Immediate => "UPDATE",
         OperationKind::Delete => "DELETE",
     }
 }

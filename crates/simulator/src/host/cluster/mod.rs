@@ -101,13 +101,15 @@ impl Cluster {
         let unwanted: Vec<InstanceId> = self
             .site
             .units()
-            .filter(|(id, cell)| {
+            .filter(|(id, cell, deployment)| {
                 let is_heard = driver.complete.is_some() || driver.cells.contains_key(cell);
-                let another = wanted.get(id).is_some_and(|(wanted, _)| wanted.key != **cell);
+                let another = wanted.get(id).is_some_and(|(wanted, instance)| {
+                    wanted.key != **cell || instance.deployment != **deployment
+                });
                 (is_heard && !wanted.contains_key(id)) || another
             })
-            .filter(|(_, cell)| !self.cut_off.contains_key(&cell.node))
-            .map(|(id, _)| id.clone())
+            .filter(|(_, cell, _)| !self.cut_off.contains_key(&cell.node))
+            .map(|(id, ..)| id.clone())
             .collect();
         for id in unwanted {
             self.site.stop(&id, around);
@@ -154,7 +156,7 @@ impl Cluster {
         let whole =
             driver.complete.is_some() && self.cut_off.is_empty() && (!driver.has_told_whole || came_back);
         let mut seen = BTreeMap::new();
-        for (id, cell) in self.site.units() {
+        for (id, cell, _) in self.site.units() {
             if !self.cut_off.contains_key(&cell.node) {
                 seen.insert(id.clone(), self.site.presence(id));
             }
@@ -227,7 +229,12 @@ impl Cluster {
             let instance = InstanceId::new(format!("i-unheardof{}", self.dice.below(1_000)));
             let presence = match self.dice.happens(500) {
                 true => Presence::Gone,
-                false => Presence::Here { pods: Vec::new(), ready: true, hopeless: None },
+                false => Presence::Here {
+                    deployment: String::new(),
+                    pods: Vec::new(),
+                    ready: true,
+                    hopeless: None,
+                },
             };
             let report = self.observation(Reach::Listed, vec![InstanceObservation { instance, presence }]);
             reports.push(report);

@@ -26,6 +26,7 @@ pub(super) struct Site {
 /// One instance as the cluster has it: all its pods live and die together.
 struct Unit {
     cell: CellKey,
+    deployment: String,
     pods: Vec<UnitPod>,
     phase: Phase,
     restarts: u32,
@@ -56,8 +57,9 @@ impl Site {
         Self { name, dice, units: BTreeMap::new(), addresses: BTreeSet::new(), orphans: 0 }
     }
 
-    pub(super) fn units(&self) -> impl Iterator<Item = (&InstanceId, &CellKey)> {
-        self.units.iter().map(|(id, unit)| (id, &unit.cell))
+    /// Every unit, with its cell and its deployment.
+    pub(super) fn units(&self) -> impl Iterator<Item = (&InstanceId, &CellKey, &str)> {
+        self.units.iter().map(|(id, unit)| (id, &unit.cell, unit.deployment.as_str()))
     }
 
     pub(super) fn has(&self, id: &InstanceId) -> bool {
@@ -96,7 +98,9 @@ impl Site {
         } else {
             Phase::Starting { until: around.now.plus_ms(self.dice.ms(20, 900)) }
         };
-        let unit = Unit { cell: cell.key.clone(), pods, phase, restarts: 0, crashes_after_ms, hopeless };
+        let deployment = instance.deployment.clone();
+        let unit =
+            Unit { cell: cell.key.clone(), deployment, pods, phase, restarts: 0, crashes_after_ms, hopeless };
         self.units.insert(instance.id.clone(), unit);
     }
 
@@ -115,7 +119,9 @@ impl Site {
         let id = InstanceId::new(format!("i-{name}"));
         let pods = vec![UnitPod { workload: "web".into(), index: 0, name, address }];
         let phase = Phase::Up { since: around.now };
-        let unit = Unit { cell, pods, phase, restarts: 0, crashes_after_ms: None, hopeless: false };
+        let deployment = String::new();
+        let unit =
+            Unit { cell, deployment, pods, phase, restarts: 0, crashes_after_ms: None, hopeless: false };
         self.units.insert(id, unit);
     }
 
@@ -219,7 +225,8 @@ impl Site {
         });
         let ready = matches!(unit.phase, Phase::Up { .. });
         let hopeless = unit.hopeless.then(|| "image `example` is not there".to_owned());
-        Presence::Here { pods: pods.collect(), ready, hopeless }
+        let deployment = unit.deployment.clone();
+        Presence::Here { deployment, pods: pods.collect(), ready, hopeless }
     }
 
     pub(super) fn truth(&self) -> Vec<Running> {

@@ -8,6 +8,7 @@ mod moving;
 mod placing;
 mod releasing;
 mod request;
+mod rolling;
 #[cfg(test)]
 mod tests;
 mod undoing;
@@ -82,6 +83,11 @@ pub(crate) fn check(seen: &Seen<'_>, exercised: &mut Exercised) -> Result<(), Br
         moving::nothing_is_doubled_after_a_move,
         moving::a_rebalance_does_what_it_was_planned_for,
         moving::a_drain_moves_only_from_where_it_is,
+        rolling::a_rollout_keeps_within_its_caps,
+        rolling::a_rollout_keeps_the_floor,
+        rolling::only_what_was_planned_changes_its_version,
+        rolling::a_stable_version_moves_when_it_may,
+        rolling::a_version_goes_when_nothing_needs_it,
         undoing::an_undo_has_its_reason,
         undoing::a_canceled_operation_ends,
         undoing::what_is_given_up_is_given_up_whole,

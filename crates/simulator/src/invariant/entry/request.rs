@@ -17,6 +17,7 @@ pub(super) fn a_write_is_whole_in_its_entry(seen: &Seen<'_>) -> Verdict {
     for event in &seen.entry.events {
         match event {
             Event::InstancesPlanned { operation, .. }
+            | Event::RolloutPlanned { operation, .. }
             | Event::InstancesReleasing { operation, cause: ReleaseCause::Asked, .. }
                 if !here.contains(operation) =>
             {
@@ -55,6 +56,9 @@ fn wish(change: &Change) -> (Option<&AppId>, u32, OperationKind) {
         Change::Rescale(rescale) => (Some(&rescale.app), rescale.timeout_s, kind_of(rescale.direction)),
         Change::Delete(delete) => (Some(&delete.app), delete.timeout_s, OperationKind::Delete),
         Change::Rebalance(rebalance) => (Some(&rebalance.app), rebalance.timeout_s, OperationKind::Move),
+        Change::Upgrade(upgrade) => (Some(&upgrade.app), upgrade.timeout_s, OperationKind::Upgrade),
+        Change::Rollback(rollback) => (Some(&rollback.app), rollback.timeout_s, OperationKind::Upgrade),
+        Change::DeleteVersion(delete) => (Some(&delete.app), 0, OperationKind::Immediate),
         Change::Modify(modify) => (Some(&modify.app), 0, OperationKind::Immediate),
         Change::Cancel(_)
         | Change::RunInstances(_)
@@ -102,7 +106,17 @@ pub(super) fn only_what_was_asked_is_accepted(seen: &Seen<'_>) -> Verdict {
         if !is_asked {
             return Err(format!("{} is not what {} asked", operation.id, command.permit.account()));
         }
-        if operation.deadline != seen.entry.now.log.plus_seconds(timeout_s) {
+        // Time outside of a window does not count.
+        let schedule = match &command.change {
+            Change::Upgrade(upgrade) => upgrade.auto.as_ref().map(|auto| &auto.schedule),
+            _ => None,
+        };
+        let soonest = seen.entry.now.log.plus_seconds(timeout_s);
+        let is_as_asked = match schedule {
+            Some(schedule) => operation.deadline >= soonest || schedule.until.is_some(),
+            None => operation.deadline == soonest,
+        };
+        if !is_as_asked {
             return Err(format!("{} asked for {timeout_s} s and has another deadline", operation.id));
         }
     }
@@ -176,6 +190,9 @@ pub(super) fn a_stale_write_is_refused(seen: &Seen<'_>) -> Verdict {
             Change::Delete(delete) => delete.if_revision,
             Change::Modify(modify) => modify.if_revision,
             Change::Rebalance(rebalance) => rebalance.if_revision,
+            Change::Upgrade(upgrade) => upgrade.if_revision,
+            Change::Rollback(rollback) => rollback.if_revision,
+            Change::DeleteVersion(delete) => delete.if_revision,
             Change::Cancel(_)
             | Change::RunInstances(_)
             | Change::ReleaseInstance(_)
@@ -200,6 +217,7 @@ pub(super) fn an_operation_stays_in_its_account(seen: &Seen<'_>) -> Verdict {
             // The operator's word is about a node, whoever's instances are on it.
             Event::InstancesReleasing { cause: ReleaseCause::NodeLost, .. } => continue,
             Event::InstancesPlanned { operation, app, .. }
+            | Event::InstancesRedeployed { operation, app, .. }
             | Event::InstancesReleasing { operation, app, .. } => (operation, app),
             _ => continue,
         };

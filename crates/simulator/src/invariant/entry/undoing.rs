@@ -19,10 +19,13 @@ pub(super) fn an_undo_has_its_reason(seen: &Seen<'_>) -> Verdict {
         looked += 1;
         let is_chosen = match cause {
             Undoing::TimedOut => operation.on_timeout == OnTimeout::Undo && operation.deadline <= now,
+            Undoing::Broken => {
+                operation.on_timeout == OnTimeout::Undo && operation.kind == OperationKind::Upgrade
+            }
             Undoing::Canceled => canceled(seen).any(|(of, mode)| of == id && mode == OnTimeout::Undo),
         };
         let is_possible =
-            matches!(operation.kind, OperationKind::Create | OperationKind::Add | OperationKind::Del);
+            !matches!(operation.kind, OperationKind::Move | OperationKind::Delete | OperationKind::Immediate);
         if !is_chosen || !is_possible || operation.is_undoing {
             return Err(format!("{id} goes back ({cause:?}), and nobody chose that"));
         }
@@ -95,6 +98,8 @@ pub(super) fn an_undo_goes_as_far_as_it_can(seen: &Seen<'_>) -> Verdict {
             looked += 1;
             let is_right = match operation.kind {
                 OperationKind::Del => found.is_held() || !found.untold,
+                // It goes back as it came, a few at once.
+                OperationKind::Upgrade => found.is_held(),
                 OperationKind::Create
                 | OperationKind::Add
                 | OperationKind::Delete
@@ -121,7 +126,9 @@ pub(super) fn what_is_revived_was_not_told(seen: &Seen<'_>) -> Verdict {
             let is_its = operation.is_some_and(|operation| operation.targets.contains_key(instance));
             let found = before.instances.get(instance).filter(|found| !found.is_held() && found.untold);
             let is_cut_off = found.is_some_and(|found| before.unreachable.contains(&found.node));
-            if !is_its || !is_cut_off || seen.stopped.contains(instance) {
+            let was_stopped =
+                seen.stopped.contains(instance) && found.is_some_and(|found| !found.was_redeployed);
+            if !is_its || !is_cut_off || was_stopped {
                 return Err(format!("{id} brings back {instance}, which was told to stop"));
             }
         }

@@ -294,7 +294,7 @@ fn another_deployment_under_the_same_id_replaces_the_old_one() {
 fn told(machine: &Machine) -> (Vec<PodObservation>, bool, Option<String>) {
     let told = observe(&machine.wishes, &machine.records, &machine.facts, machine.now(), &id(0)).unwrap();
     match told.observation.presence {
-        Presence::Here { pods, ready, hopeless } => (pods, ready, hopeless),
+        Presence::Here { pods, ready, hopeless, .. } => (pods, ready, hopeless),
         Presence::Gone => panic!("it is here"),
     }
 }

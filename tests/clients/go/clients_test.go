@@ -46,10 +46,11 @@ func (r *refused) Error() string { return fmt.Sprintf("%s (%d): %s", r.code, r.s
 
 // clients has every one by its name.
 var clients = map[string]func(endpoint, secret string) (client, error){
-	"openapi-v3": func(endpoint, secret string) (client, error) { return newOpenAPI(endpoint, secret, "") },
-	"openapi-v1": func(endpoint, secret string) (client, error) { return newOpenAPI(endpoint, secret, "v2") },
-	"classic":    newClassic,
-	"aliyun":     newCommandLine,
+	"openapi-v3":   func(endpoint, secret string) (client, error) { return newOpenAPI(endpoint, secret, "") },
+	"openapi-v1":   func(endpoint, secret string) (client, error) { return newOpenAPI(endpoint, secret, "v2") },
+	"classic":      newClassic,
+	"aliyun":       func(endpoint, secret string) (client, error) { return newCommandLine(endpoint, secret, false) },
+	"aliyun-force": func(endpoint, secret string) (client, error) { return newCommandLine(endpoint, secret, true) },
 }
 
 // openAPI is `darabonba-openapi`, the inside of `github.com/alibabacloud-go/ens-20171110`: what the classes of that
@@ -159,7 +160,7 @@ var classes = map[string]func() (requests.AcsRequest, responses.AcsResponse){
 func (c *classic) call(action string, given parameters) (body, error) {
 	make, ok := classes[action]
 	if !ok {
-		return (&commandLine{&c.client.Client}).call(action, given)
+		return (&commandLine{client: &c.client.Client, endpoint: c.client.Domain}).call(action, given)
 	}
 	request, response := make()
 	for name, value := range given {
@@ -181,18 +182,23 @@ func (c *classic) call(action string, given parameters) (body, error) {
 	return parsed(read)
 }
 
-// commandLine calls as `aliyun ens ACTION --endpoint HOST:PORT --insecure --force --version 2017-11-10 …` does, with the
-// same core: a common request by POST, all parameters in the query, signed V1, its own user agent.
-type commandLine struct{ client *sdk.Client }
+// commandLine calls as `aliyun ens ACTION --endpoint HOST:PORT --insecure --region cn-hangzhou …` does, with the same core:
+// a common request, all parameters in the query, signed V1, the method from the metadata. With `--force --version
+// 2017-11-10` nothing is looked up in the metadata, and the core's default of GET stays.
+type commandLine struct {
+	client   *sdk.Client
+	endpoint string
+	force    bool
+}
 
-func newCommandLine(endpoint, secret string) (client, error) {
-	config := sdk.NewConfig().WithScheme("HTTP").WithUserAgent("Aliyun-CLI/3.0.300")
-	made, err := sdk.NewClientWithOptions("cn-hangzhou", config, credentials.NewAccessKeyCredential(accessKeyID, secret))
+func newCommandLine(endpoint, secret string, force bool) (client, error) {
+	key := credentials.NewAccessKeyCredential(accessKeyID, secret)
+	made, err := sdk.NewClientWithOptions("cn-hangzhou", sdk.NewConfig(), key)
 	if err != nil {
 		return nil, err
 	}
-	made.Domain = endpoint
-	return &commandLine{made}, nil
+	made.AppendUserAgent("Aliyun-CLI", "3.0.300")
+	return &commandLine{made, endpoint, force}, nil
 }
 
 func (c *commandLine) call(action string, given parameters) (body, error) {
@@ -200,8 +206,12 @@ func (c *commandLine) call(action string, given parameters) (body, error) {
 	request.Product = "ens"
 	request.Version = version
 	request.ApiName = action
-	request.Scheme = "HTTP"
-	request.Method = method(action)
+	request.RegionId = "cn-hangzhou"
+	request.Domain = c.endpoint
+	request.Scheme = "http"
+	if !c.force {
+		request.Method = method(action)
+	}
 	for name, value := range given {
 		request.QueryParams[name] = value
 	}

@@ -75,7 +75,7 @@ func TestTheDocumentedCommandLineListsAnApplication(t *testing.T) {
 	if _, err := exec.LookPath("aliyun"); err != nil {
 		skip(t, "needs the aliyun command line (github.com/aliyun/aliyun-cli); its wire form is tested by the core it is built on")
 	}
-	c, err := newCommandLine(shared.endpoint, accessKeySecret)
+	c, err := newCommandLine(shared.endpoint, accessKeySecret, true)
 	if err != nil {
 		t.Fatal(err)
 	}

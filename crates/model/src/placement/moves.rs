@@ -2,6 +2,7 @@
 //! (`decisions.md` §9.5), or away from a node that is to be emptied. Every move makes a sum grow or shrink, so it ends.
 
 use super::scope::{Chains, resolve};
+use super::solve::{Share, Standing};
 use super::{Excluded, short};
 use crate::application::{Application, Strategy};
 use crate::id::{EdgeNodeId, Isp, PlanId};
@@ -171,10 +172,19 @@ impl<'a> Board<'a> {
         self.counts.get(&place).copied().unwrap_or_default()
     }
 
-    fn has_room(&self, place: usize) -> bool {
+    fn free(&self, place: usize) -> Resources {
         let node = &self.state.fleet().nodes[place];
-        let free = self.free.get(&place).copied();
-        room(free.unwrap_or_else(|| node.capacity.minus(self.state.used(&node.id))), self.spec) > 0
+        let planned = self.free.get(&place).copied();
+        planned.unwrap_or_else(|| node.capacity.minus(self.state.used(&node.id)))
+    }
+
+    fn has_room(&self, place: usize) -> bool {
+        room(self.free(place), self.spec) > 0
+    }
+
+    fn standing(&self, strategy: Strategy, place: usize) -> Standing {
+        let free_share = Share::free(self.free(place), self.state.fleet().nodes[place].capacity);
+        Standing::of(strategy, self.count(place), free_share, place)
     }
 
     /// The move that helps most: which of `left`, and to which node.
@@ -201,18 +211,17 @@ impl<'a> Board<'a> {
                 Strategy::Disperse => gain,
                 Strategy::Concentrate => -gain,
             };
-            helps.then_some((rank, Reverse(from), Reverse(to), at))
+            let standing = self.standing(request.application.resources.strategy, to);
+            helps.then_some((rank, Reverse(from), standing, at, to))
         });
-        moves.max().map(|(_, _, Reverse(to), at)| (at, to))
+        moves.max().map(|(_, _, _, at, to)| (at, to))
     }
 
     /// Where the strategy would put an instance that leaves `from`.
     fn target(&self, request: &MoveRequest<'_>, from: usize, nodes: &[usize]) -> Option<usize> {
+        let strategy = request.application.resources.strategy;
         let open = nodes.iter().copied().filter(|place| *place != from && self.has_room(*place));
-        match request.application.resources.strategy {
-            Strategy::Disperse => open.min_by_key(|place| (self.count(*place), *place)),
-            Strategy::Concentrate => open.max_by_key(|place| (self.count(*place), Reverse(*place))),
-        }
+        open.max_by_key(|place| self.standing(strategy, *place))
     }
 
     /// Takes note of a move; returns the carrier that it gets.

@@ -119,12 +119,21 @@ fn take_back(site: &mut Site, choice: Choice, spec: Resources) {
     site.by_carrier[choice.carrier] -= 1;
 }
 
-/// The standing of a site among those with room; the greatest is chosen.
+/// A site that is in line for the next instance; the greatest is chosen.
 struct Candidate {
     eligible: Eligible,
+    standing: Standing,
+}
+
+/// Where a strategy puts the next instance: the greatest of those with room. Placement and moves choose by it, and by
+/// nothing else (`decisions.md` §1.4).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
     strategy: Strategy,
     of_application: u32,
     free_share: Share,
+    /// In the fleet's order.
+    place: usize,
 }
 
 fn candidate(problem: &Problem, eligible: Eligible) -> Option<Candidate> {
@@ -132,15 +141,25 @@ fn candidate(problem: &Problem, eligible: Eligible) -> Option<Candidate> {
     if !site.free.holds(problem.spec) || site.by_carrier.is_empty() {
         return None;
     }
-    Some(Candidate {
-        eligible,
-        strategy: problem.strategy,
-        of_application: site.of_application,
-        free_share: Share::free(site),
-    })
+    let free_share = Share::free(site.free, site.capacity);
+    let standing = Standing::of(problem.strategy, site.of_application, free_share, eligible.site);
+    Some(Candidate { eligible, standing })
 }
 
 impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.standing.cmp(&other.standing)
+    }
+}
+
+impl Standing {
+    /// Of the node at `place`, which has `of_application` instances of the application and `free_share` left.
+    pub(super) fn of(strategy: Strategy, of_application: u32, free_share: Share, place: usize) -> Self {
+        Self { strategy, of_application, free_share, place }
+    }
+}
+
+impl Ord for Standing {
     fn cmp(&self, other: &Self) -> Ordering {
         let by_count = self.of_application.cmp(&other.of_application);
         let by_share = self.free_share.cmp(&other.free_share);
@@ -148,9 +167,23 @@ impl Ord for Candidate {
             Strategy::Disperse => by_count.reverse().then(by_share),
             Strategy::Concentrate => by_count.then(by_share.reverse()),
         };
-        preferred.then(other.eligible.site.cmp(&self.eligible.site))
+        preferred.then(other.place.cmp(&self.place))
     }
 }
+
+impl PartialOrd for Standing {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Standing {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Standing {}
 
 impl PartialOrd for Candidate {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
@@ -175,9 +208,9 @@ pub(super) struct Share {
 
 impl Share {
     /// The smaller of free vCPU/vCPU and free memory/memory.
-    pub(super) fn free(site: &Site) -> Self {
-        let vcpu = Self::of(u64::from(site.free.vcpu), u64::from(site.capacity.vcpu));
-        let memory = Self::of(site.free.memory_mib, site.capacity.memory_mib);
+    pub(super) fn free(free: Resources, capacity: Resources) -> Self {
+        let vcpu = Self::of(u64::from(free.vcpu), u64::from(capacity.vcpu));
+        let memory = Self::of(free.memory_mib, capacity.memory_mib);
         vcpu.min(memory)
     }
 

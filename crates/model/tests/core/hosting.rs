@@ -1,26 +1,10 @@
 //! Instances by themselves, and applications that are hosted on them.
 
 use super::house::*;
-use ensemble_model::application::Strategy;
-use ensemble_model::command::{Change, Direction, InstanceNames, ReleaseInstance, RunInstances};
-use ensemble_model::id::{InstanceId, SpecName};
+use ensemble_model::command::{Change, Direction, ReleaseInstance};
+use ensemble_model::id::InstanceId;
 use ensemble_model::instance::Origin;
-use ensemble_model::own_instance::Tag;
 use ensemble_model::refusal::Refusal;
-use ensemble_model::selector::Level;
-use serde_json::Value;
-
-fn run(spec: &str, node: &str, count: u32) -> Change {
-    Change::RunInstances(Box::new(RunInstances {
-        spec: SpecName::new(spec),
-        level: Level::RegionId,
-        item: item(node, None, count),
-        strategy: Strategy::Disperse,
-        names: InstanceNames::Numbered("batch".into()),
-        tags: vec![Tag { key: "team".into(), value: "video".into() }],
-        echoed: Value::Null,
-    }))
-}
 
 fn release(instance: &InstanceId) -> Change {
     Change::ReleaseInstance(ReleaseInstance { instance: instance.clone() })

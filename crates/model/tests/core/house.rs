@@ -4,8 +4,8 @@ use ensemble_model::application::{
     Application, ApplicationMeta, Container, Phase, ResourceAttribute, Strategy, Workload,
 };
 use ensemble_model::command::{
-    Accepted, Change, Command, CreateApplication, DeleteApplication, Direction, Partial, RequestFacts,
-    RescaleApplication,
+    Accepted, Change, Command, CreateApplication, DeleteApplication, Direction, InstanceNames, Partial,
+    RequestFacts, RescaleApplication, RunInstances,
 };
 use ensemble_model::fleet::builtin::builtin;
 use ensemble_model::fleet::{EngineKind, Fleet};
@@ -18,6 +18,7 @@ use ensemble_model::observation::{
     InstanceObservation, Observation, PodObservation, Presence, Reach, ResolvedImage,
 };
 use ensemble_model::operation::{OnTimeout, Operation};
+use ensemble_model::own_instance::Tag;
 use ensemble_model::permit::{Permit, Principal, authorize};
 use ensemble_model::refusal::Refusal;
 use ensemble_model::selector::{Level, SelectorItem};
@@ -25,7 +26,7 @@ use ensemble_model::state::State;
 use ensemble_model::step::{ControlLoop, Input, Output, Settings};
 use ensemble_model::time::{LogTime, Now, WallTime};
 use ensemble_model::wanted::{Epoch, Wanted};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -483,4 +484,17 @@ pub(crate) fn create(name: &str, selector: Vec<SelectorItem>) -> CreateApplicati
         timeout_s: 1_800,
         on_timeout: OnTimeout::Keep,
     }
+}
+
+/// Instances of the account by themselves, on one node.
+pub(crate) fn run(spec: &str, node: &str, count: u32) -> Change {
+    Change::RunInstances(Box::new(RunInstances {
+        spec: SpecName::new(spec),
+        level: Level::RegionId,
+        item: item(node, None, count),
+        strategy: Strategy::Disperse,
+        names: InstanceNames::Numbered("batch".into()),
+        tags: vec![Tag { key: "team".into(), value: "video".into() }],
+        echoed: Value::Null,
+    }))
 }

@@ -3,7 +3,7 @@
 use super::house::*;
 use ensemble_model::application::Phase;
 use ensemble_model::command::{
-    CancelOperation, Change, ChangeNode, ModifyApplication, NodeChange, ProtectInstances, Protection,
+    CancelOperation, Change, ChangeNode, Direction, ModifyApplication, NodeChange, ProtectInstances, Protection,
     RebalanceApplication,
 };
 use ensemble_model::decide;
@@ -62,6 +62,31 @@ fn a_drained_node_is_emptied_one_ready_for_one_gone() {
     assert_eq!((moved.kind, moved.status), (OperationKind::Move, OperationStatus::Succeeded));
     assert_eq!(moved.outcome.as_deref(), Some("move success: 2 of 2 instances moved"));
     assert_eq!((moved.wanted(), moved.done()), (2, 2));
+}
+
+/// The first in the fleet's order has the least room, and the plan would not choose it.
+#[test]
+fn what_moves_goes_where_an_add_would() {
+    const FULLEST: &str = "cn-hangzhou-1";
+    let mut house = House::new();
+    house.create(Vec::new()).expect("there is room, and nothing is in the way");
+    house.change(run("ens.sn1.tiny", FULLEST, 8)).expect("there is room, and nothing is in the way");
+    let one = || vec![item("330100", None, 1)];
+    house.add(one()).expect("there is room, and nothing is in the way");
+    let old = house.held();
+    house.ready(&old);
+    let from = house.instance(&old[0]).node.clone();
+    let planned = decide::plan(house.state(), &permit(), &rescale(Direction::Add, one()))
+        .expect("there is room, and nothing is in the way");
+    let would = planned.plan.items[0].placements[0].node.clone();
+
+    house
+        .change(Change::Node(ChangeNode { node: from, change: NodeChange::Drain }))
+        .expect("there is room, and nothing is in the way");
+
+    let new = house.instance(&unready(&house)[0]).node.clone();
+    assert_eq!(new, would);
+    assert_ne!(new.as_str(), FULLEST);
 }
 
 #[test]

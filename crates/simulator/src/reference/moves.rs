@@ -1,10 +1,11 @@
 //! Which instances may be moved and where to, by `decisions.md` §9.5: every instance and every node is looked at.
 
 use super::area::Area;
+use super::{Asked, add};
 use crate::shadow::{Instance, Shadow};
 use ensemble_model::application::Strategy;
 use ensemble_model::fleet::EdgeNode;
-use ensemble_model::id::{AppId, EdgeNodeId};
+use ensemble_model::id::{AppId, EdgeNodeId, Isp};
 use ensemble_model::instance::Scope;
 use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::spec::Resources;
@@ -24,10 +25,27 @@ pub(crate) fn stays(instance: &Instance) -> Option<&'static str> {
     }
 }
 
+/// Where an Add of one would go that asks for what placed `instance`, were the node that it leaves closed.
+pub(crate) fn target(shadow: &Shadow, instance: &Instance) -> Option<(EdgeNodeId, Isp)> {
+    let found = shadow.apps.get(&instance.app)?;
+    let item = asks_for(&instance.scope);
+    let area = Area::read(&shadow.fleet, Level::AreaIspCode, &item)?;
+    let mut sites = add::sites(shadow, &instance.app);
+    sites.iter_mut().filter(|site| site.node.id == instance.node).for_each(|site| site.is_open = false);
+    let asked = [Asked { index: 0, item: &item, area }];
+    let done = add::place(shadow, &mut sites, (found.strategy, found.resources), &asked);
+    let pick = done.into_iter().next()?.picks.into_iter().next()?;
+    Some((pick.node, pick.isp))
+}
+
+fn asks_for(scope: &Scope) -> SelectorItem {
+    let region_code = Some(scope.region_code.clone()).filter(|code| !code.is_empty());
+    SelectorItem { region_code, isp: scope.isp.clone(), count: 1, instances: Vec::new() }
+}
+
 /// Whether what a selector item placed may be on this node.
 pub(crate) fn lies_in(shadow: &Shadow, scope: &Scope, node: &EdgeNode) -> bool {
-    let region_code = Some(scope.region_code.clone()).filter(|code| !code.is_empty());
-    let item = SelectorItem { region_code, isp: scope.isp.clone(), count: 1, instances: Vec::new() };
+    let item = asks_for(scope);
     let area = Area::read(&shadow.fleet, Level::AreaIspCode, &item);
     let offers = scope.isp.as_ref().is_none_or(|isp| node.isps.contains(isp));
     offers && area.is_some_and(|area| area.reaches(&shadow.fleet, node))

@@ -83,6 +83,7 @@ pub(crate) fn check(seen: &Seen<'_>, exercised: &mut Exercised) -> Result<(), Br
         moving::nothing_is_doubled_after_a_move,
         moving::a_rebalance_does_what_it_was_planned_for,
         moving::a_drain_moves_only_from_where_it_is,
+        moving::a_move_goes_where_an_add_would,
         rolling::a_rollout_keeps_within_its_caps,
         rolling::a_rollout_keeps_the_floor,
         rolling::only_what_was_planned_changes_its_version,

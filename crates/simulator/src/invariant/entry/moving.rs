@@ -192,6 +192,22 @@ pub(super) fn a_drain_moves_only_from_where_it_is(seen: &Seen<'_>) -> Verdict {
     Ok(looked)
 }
 
+/// One that moves alone goes to where an Add that asks for what placed it would go, were its node closed.
+pub(super) fn a_move_goes_where_an_add_would(seen: &Seen<'_>) -> Verdict {
+    let mut looked = 0;
+    for (before, accepted) in seen.accepted() {
+        let mut moved = moved_by(seen, &accepted.id).into_iter();
+        let (Some((old, to)), None) = (moved.next(), moved.next()) else { continue };
+        let Some(found) = before.instances.get(&old) else { continue };
+        looked += 1;
+        let said = moves::target(before, found);
+        if said.as_ref() != Some(&to) {
+            return Err(format!("{} moves {old} to {to:?}, an Add would go to {said:?}", accepted.id));
+        }
+    }
+    Ok(looked)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::Shown;
@@ -340,5 +356,20 @@ mod tests {
         assert_eq!(verdict(&drained), Ok(1));
         assert!(verdict(&failed).is_err());
         assert!(verdict(&house()).is_err());
+    }
+
+    #[test]
+    fn what_moves_alone_goes_where_an_add_would() {
+        let verdict = |before: &Shadow, to: &str, isp: &str| {
+            let events = vec![begins(), moves(HELD, to, isp)];
+            Shown::new(before, events).to(a_move_goes_where_an_add_would)
+        };
+        let house = house();
+        let by_name = change(&house, HELD, |found| found.scope.region_code = NODE.to_owned());
+
+        assert_eq!(verdict(&house, OTHER_NODE, "unicom"), Ok(1));
+        assert!(verdict(&house, OTHER_NODE, "cmcc").is_err());
+        assert!(verdict(&house, LOST_NODE, "unicom").is_err());
+        assert!(verdict(&by_name, OTHER_NODE, "unicom").is_err());
     }
 }

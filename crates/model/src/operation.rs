@@ -253,12 +253,28 @@ impl Operation {
         }
     }
 
-    /// For a Del, a Delete or a Move: the instances confirmed gone (`decisions.md` §5).
+    /// How many did what it was asked for; for a Del, a Delete or a Move: the instances confirmed gone (`decisions.md` §5).
+    /// Nothing of what is taken back did.
     pub fn done(&self) -> usize {
+        if self.is_taken_back() { 0 } else { self.settled() }
+    }
+
+    /// Whether `target` is among those.
+    pub fn is_done(&self, target: &Target) -> bool {
+        target.state == TargetState::Done && !self.is_taken_back()
+    }
+
+    /// How many are where they are to be by now: of what is taken back, those that are gone.
+    pub fn settled(&self) -> usize {
         match self.kind {
             OperationKind::Move => self.goers().filter(|target| target.state == TargetState::Done).count(),
             _ => self.tally.done as usize,
         }
+    }
+
+    /// It was to add, and what it added goes.
+    pub fn is_taken_back(&self) -> bool {
+        self.undoing.is_some() && matches!(self.kind, OperationKind::Create | OperationKind::Add)
     }
 
     fn goers(&self) -> impl Iterator<Item = &Target> {

@@ -111,7 +111,7 @@ fn undone(draft: &mut Draft, operation: &Operation, cause: Undoing) {
         }
     };
     let went = if operation.kind == OperationKind::Upgrade { "back" } else { "gone" };
-    let mut text = format!("{why} and undone: {} {went}", instances(operation.done() as u32));
+    let mut text = format!("{why} and undone: {} {went}", instances(operation.settled() as u32));
     let left = operation.tally.waiting + operation.tally.out_of_reach;
     if left > 0 {
         text.push_str(&format!(", {left} still to go"));
@@ -161,8 +161,9 @@ fn failure(operation: &Operation, cause: &str) -> (String, String) {
 }
 
 fn progress(operation: &Operation) -> String {
-    let (done, wanted) = (operation.done(), operation.wanted());
+    let (done, wanted) = (operation.settled(), operation.wanted());
     match operation.kind {
+        _ if operation.is_taken_back() => format!("{done} of {wanted} taken back"),
         OperationKind::Create | OperationKind::Add => format!("{done} of {wanted} ready"),
         OperationKind::Move => format!("{done} of {wanted} moved"),
         OperationKind::Upgrade => format!("{done} of {wanted} run the new version"),

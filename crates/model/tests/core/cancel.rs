@@ -59,6 +59,24 @@ fn an_undone_add_leaves_what_was_before() {
     assert_eq!(house.status(), "UPDATE_FAILED/DEPLOY_CONTAINER/canceled and undone: 4 instances gone");
     assert_eq!(status(&house, &operation).0, OperationStatus::Canceled);
     assert_eq!(house.held().len(), 1);
+    let permit = permit();
+    let undone = house.state().account(&permit).operation(&operation).expect("it is remembered").clone();
+    assert_eq!((undone.done(), undone.wanted()), (0, 4), "what is gone is not ready");
+    assert!(undone.targets.iter().all(|target| !undone.is_done(target)));
+    let steps: Vec<&str> = undone.steps.iter().map(|step| step.text.as_str()).collect();
+    assert!(steps.iter().any(|text| text.ends_with("is gone (4 of 4)")), "{steps:?}");
+}
+
+#[test]
+fn a_delete_says_how_far_what_it_ends_was_taken_back() {
+    let (mut house, operation) = half_done();
+    house.change(cancel(&operation, OnTimeout::Undo)).expect("there is room, and nothing is in the way");
+    house.gone(&house.releasing()[..1]);
+
+    house.delete().expect("it is accepted at any time");
+
+    let (_, outcome) = status(&house, &operation);
+    assert!(outcome.ends_with("with 1 of 4 taken back"), "{outcome}");
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn nodes(account: AccountView<'_>, operation: &Operation, pulls: &Pulls) -> Vec<
         });
         let node = &mut nodes[place];
         node.wanted += 1;
-        node.ready += usize::from(target.state == TargetState::Done);
+        node.ready += usize::from(operation.is_done(target));
         *node.states.entry(state(account, operation.role(target), target).to_owned()).or_default() += 1;
         if let Some(instance) = account.instance(&target.instance).filter(|_| !pulls.is_empty()) {
             let pulling = instance.pods.iter().filter(|pod| pod.status == PodStatus::Pulling);

@@ -336,7 +336,7 @@ impl State {
 
     fn note_progress(&mut self, now: Now, operation: &OperationId, instance: &Instance, word: &str) {
         let Some(found) = self.operations.get(operation) else { return };
-        let (done, wanted) = (found.done(), found.wanted());
+        let (done, wanted) = (found.settled(), found.wanted());
         let text = format!("`{}` on `{}` {word} ({done} of {wanted})", instance.shown_id(), instance.node);
         self.note(now, operation, text);
     }

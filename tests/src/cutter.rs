@@ -23,6 +23,15 @@ pub struct Cutting {
     /// Connections that are cut; later ones pass.
     pub at_most: usize,
     pub seed: u64,
+    pub then: Then,
+}
+
+/// What becomes of a connection that is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Closed,
+    /// It stays open, and nothing comes any more.
+    Silent,
 }
 
 /// What was cut so far.
@@ -148,7 +157,10 @@ impl Shared {
                 *left -= passed as u64;
                 if passed < count {
                     self.cut(&last);
-                    return Ok(());
+                    return match self.cutting.then {
+                        Then::Closed => Ok(()),
+                        Then::Silent => std::future::pending().await,
+                    };
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 use crate::add;
 use ensemble_tests::client::Client;
+use ensemble_tests::cutter::{Cutter, Cutting, Then};
 use ensemble_tests::server::{self, Engine, Server};
 use ensemble_tests::site::Site;
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 const NODE: &str = "cn-shanghai-cmcc";
 
@@ -268,4 +270,36 @@ fn what_does_not_go_together_is_refused_with_what_does() {
     );
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("ensemble serve --engine simulated"), "{said}");
+}
+
+#[tokio::test]
+async fn whoever_cancels_and_stops_waiting_is_not_held_up_by_a_server_that_fell_silent() {
+    let emulator = Emulator::stepped(&["--fault", "*:ready=10m"]);
+    let app_id = emulator.application(2, "300").await;
+    let answer =
+        emulator.client.ask("ListOperations", &[("AppId", &app_id), ("Status", "Running")]).await.unwrap();
+    let operation = answer["Operations"][0]["OperationId"].as_str().unwrap();
+    let cutting = Cutting {
+        action: "DescribeOperation",
+        bytes_below: 0,
+        at_most: usize::MAX,
+        seed: 9,
+        then: Then::Silent,
+    };
+    let link = Cutter::start(&emulator.exports["ENSEMBLE_ENDPOINT"], cutting).await.unwrap();
+    let mut command = tokio::process::Command::new(server::binary());
+    server::without_key(command.as_std_mut());
+    command
+        .env("ENSEMBLE_ACCESS_KEY_ID", &emulator.exports["ENSEMBLE_ACCESS_KEY_ID"])
+        .env("ENSEMBLE_ACCESS_KEY_SECRET", &emulator.exports["ENSEMBLE_ACCESS_KEY_SECRET"])
+        .args(["--endpoint", &link.url, "operation", "cancel", operation, "--undo", "--wait-timeout", "2"])
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true);
+
+    let began = Instant::now();
+    let output = command.output().await.unwrap();
+
+    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
+    // Whoever asks once more would wait for the link as long as for any call, 30 s.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }

@@ -2,7 +2,7 @@
 //! none of them twice. And a write whose answer is lost is done once.
 
 use crate::{SETTLED_AT_MOST, add, del};
-use ensemble_tests::cutter::{Cutter, Cutting};
+use ensemble_tests::cutter::{Cutter, Cutting, Then};
 use ensemble_tests::server::{self, Engine};
 use ensemble_tests::site::Site;
 use serde_json::Value;
@@ -48,7 +48,7 @@ async fn an_application_is_watched_over_a_link_that_breaks_as_over_a_whole_one()
     let site = Site::start(Engine::Simulated).unwrap();
     let client = site.client().unwrap();
     let app_id = site.create(&[]).await.unwrap();
-    let cutting = Cutting { action: "Watch", bytes_below: 10_000, at_most: 60, seed: 6 };
+    let cutting = Cutting { action: "Watch", bytes_below: 10_000, at_most: 60, seed: 6, then: Then::Closed };
     let cutter = Cutter::start(&site.server().url, cutting).await.unwrap();
     let words = ["watch", &app_id, "--since", "0", "-o", "ndjson"];
 
@@ -87,7 +87,7 @@ async fn an_operation_is_picked_up_again_until_its_end() {
     let site = Site::start(Engine::Simulated).unwrap();
     let client = site.client().unwrap();
     let app_id = site.create(&[]).await.unwrap();
-    let cutting = Cutting { action: "Watch", bytes_below: 20_000, at_most: 12, seed: 7 };
+    let cutting = Cutting { action: "Watch", bytes_below: 20_000, at_most: 12, seed: 7, then: Then::Closed };
     let cutter = Cutter::start(&site.server().url, cutting).await.unwrap();
     let many = r#"[{"regionCode":"cn-shanghai-cmcc","count":9},{"regionCode":"cn-wuxi-telecom_unicom_cmcc-3","count":9}]"#;
     let answer = client.ask("RescaleApplication", &add(&app_id, many)).await.unwrap();
@@ -117,7 +117,7 @@ async fn an_operation_is_picked_up_again_until_its_end() {
 async fn a_write_whose_answer_is_lost_is_done_once() {
     let site = Site::start(Engine::Simulated).unwrap();
     let app_id = site.create(&[]).await.unwrap();
-    let cutting = Cutting { action: "RescaleApplication", bytes_below: 0, at_most: 2, seed: 8 };
+    let cutting = Cutting { action: "RescaleApplication", bytes_below: 0, at_most: 2, seed: 8, then: Then::Closed };
     let cutter = Cutter::start(&site.server().url, cutting).await.unwrap();
 
     let scaled =

@@ -75,6 +75,8 @@ async fn cancel(context: &Context, id: &str, ending: Ending, waiting: &Waiting) 
     // What was canceled ends as canceled, which is what was asked for.
     match operation_progress::follow(context, &client, id, waiting).await {
         Ok(exit) => Ok(exit),
+        // Whoever stops waiting is told just that: a server that does not answer would keep it waiting on.
+        Err(failure) if failure.exit != Exit::Failed => Err(failure),
         Err(failure) => {
             let operation = operation_progress::describe(&client, id).await?;
             if operation["Status"] != "Canceled" {

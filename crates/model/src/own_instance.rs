@@ -32,6 +32,19 @@ pub struct OwnInstance {
     /// What runs on it, or ran there last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs: Option<InstanceId>,
+    /// What it carried before that too, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hostings: Vec<Hosting>,
+}
+
+/// How many hostings are remembered of one instance.
+pub const HOSTINGS_AT_MOST: usize = 16;
+
+/// One time that an application ran on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hosting {
+    pub app: AppId,
+    pub instance: InstanceId,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

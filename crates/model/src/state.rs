@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 pub(crate) use apply::cell_of;
 pub use draining::Draining;
-pub use memory::{Gone, TokenAnswer};
+pub use memory::{Gone, GoneOwn, TokenAnswer};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
@@ -306,6 +306,11 @@ impl<'a> AccountView<'a> {
     pub fn gone(&self, id: &InstanceId) -> Option<&'a Arc<Gone>> {
         let hosted = self.own_instance(id).and_then(|own| own.runs.as_ref());
         self.state.memory.gone.get(hosted.unwrap_or(id)).filter(|gone| gone.instance.account == *self.account)
+    }
+
+    /// An instance that existed by itself, for 24 hours after it was released.
+    pub fn gone_own(&self, id: &InstanceId) -> Option<&'a Arc<GoneOwn>> {
+        self.state.memory.gone_own.get(id).filter(|gone| gone.own.account == *self.account)
     }
 
     /// An instance of the account that exists by itself, whether or not an application runs on it.

@@ -136,3 +136,42 @@ async fn an_application_is_hosted_in_real_containers_and_what_hosts_it_is_given_
     assert_eq!(left["Instances"]["Instance"][0]["HostedBy"], Value::Null);
     site.clean().unwrap();
 }
+
+/// What `ExplainInstance` tells of an instance: its status, and the roles of the operations behind it.
+async fn explained(client: &Client, id: &str) -> (String, Vec<String>) {
+    let answer = client.ask("ExplainInstance", &[("InstanceId", id)]).await.unwrap();
+    let told = &answer["Instance"];
+    let operations = told["Operations"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let roles = operations
+        .map(|operation| format!("{} {}", text(&operation["Role"]), text(&operation["Action"])))
+        .collect();
+    (text(&told["InstanceStatus"]), roles)
+}
+
+#[tokio::test]
+async fn what_an_instance_carried_is_told_after_it_was_given_back_and_after_it_was_given_up() {
+    let site = Site::start(Engine::Simulated).unwrap();
+    let client = site.client().unwrap();
+    let app_id = site.create(&[]).await.unwrap();
+    let own = run_instances(&client, "1").await.remove(0);
+    by_name(&client, &app_id, "Add", &[&own]).await;
+    client.settled(&app_id, SETTLED_AT_MOST).await.unwrap();
+    by_name(&client, &app_id, "Del", &[&own]).await;
+    client.settled(&app_id, SETTLED_AT_MOST).await.unwrap();
+
+    let given_back = explained(&client, &own).await;
+    client.ask("ReleaseInstance", &[("InstanceId", &own)]).await.unwrap();
+    let given_up = explained(&client, &own).await;
+    let refused = by_name(&client, &app_id, "Add", &[&own]).await;
+
+    let mut roles = vec!["Made RunInstances", "Placed RescaleApplication", "Released RescaleApplication"];
+    assert_eq!(
+        (given_back.0.as_str(), given_back.1),
+        ("Running", roles.iter().map(ToString::to_string).collect())
+    );
+    roles.push("Released ReleaseInstance");
+    assert_eq!((given_up.0.as_str(), given_up.1), ("Gone", roles.iter().map(ToString::to_string).collect()));
+    let detail = refused["Detail"].as_str().unwrap();
+    assert!(detail.contains("is gone since") && detail.contains("released"), "{detail}");
+}

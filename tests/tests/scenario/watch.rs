@@ -117,7 +117,8 @@ async fn an_operation_is_picked_up_again_until_its_end() {
 async fn a_write_whose_answer_is_lost_is_done_once() {
     let site = Site::start(Engine::Simulated).unwrap();
     let app_id = site.create(&[]).await.unwrap();
-    let cutting = Cutting { action: "RescaleApplication", bytes_below: 0, at_most: 2, seed: 8, then: Then::Closed };
+    let cutting =
+        Cutting { action: "RescaleApplication", bytes_below: 0, at_most: 2, seed: 8, then: Then::Closed };
     let cutter = Cutter::start(&site.server().url, cutting).await.unwrap();
 
     let scaled =

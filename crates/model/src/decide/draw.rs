@@ -41,7 +41,9 @@ impl<'a> Draw<'a> {
         // 36^25 ids: a second round is already unlikely, so the loop ends.
         loop {
             let id = InstanceId::new(format!("i-{}", self.text(ID_ALPHABET, ID_LENGTH)));
-            let taken = self.state.knows_instance(&id) || self.state.memory.gone.contains_key(&id);
+            let memory = &self.state.memory;
+            let is_remembered = memory.gone.contains_key(&id) || memory.gone_own.contains_key(&id);
+            let taken = self.state.knows_instance(&id) || is_remembered;
             if !taken && self.ids.insert(id.clone()) {
                 return id;
             }

@@ -48,6 +48,7 @@ pub(super) fn run(draft: &mut Draft, command: &Command, run: &RunInstances) -> R
                 operation: command.request.request_id.clone(),
                 hosted_by: None,
                 runs: None,
+                hostings: Vec::new(),
             });
         }
     }

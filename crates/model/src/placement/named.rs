@@ -170,7 +170,12 @@ fn not_there(state: &State, request: &NamedRequest<'_>, id: &InstanceId) -> Stri
             let cause = gone.instance.cause.as_deref().unwrap_or("released");
             format!("`{id}` is gone since {}: {cause}", utc(gone.at))
         }
-        None => format!("there is no instance {} in this account", crate::suggestion::quoted(id.as_str())),
+        None => match state.memory.gone_own.get(id).filter(|gone| gone.own.account == *request.account) {
+            Some(gone) => format!("`{id}` is gone since {}: released", utc(gone.at)),
+            None => {
+                format!("there is no instance {} in this account", crate::suggestion::quoted(id.as_str()))
+            }
+        },
     }
 }
 

@@ -68,7 +68,7 @@ impl State {
             Event::OwnInstancesCreated { instances } => {
                 instances.iter().for_each(|instance| self.own(instance));
             }
-            Event::OwnInstanceReleased { instance } => self.disown(instance),
+            Event::OwnInstanceReleased { instance } => self.disown(now, instance),
             Event::VersionCreated { app, version } => self.create_version(now, app, version),
             Event::VersionDeleted { app, version } => self.delete_version(now, app, version),
             Event::StableVersionMoved { app, version } => self.move_stable_version(now, app, version),

@@ -2,7 +2,7 @@
 //! the state and the state itself are one and the same thing.
 
 use super::apply::{cell_of, name_key};
-use super::memory::{Gone, TokenAnswer};
+use super::memory::{Gone, GoneOwn, TokenAnswer};
 use super::{Draining, State};
 use crate::application::Application;
 use crate::command::Nonce;
@@ -39,6 +39,8 @@ pub(crate) struct Image {
     nonces: Vec<Nonce>,
     nonce_floors: Vec<(String, WallTime)>,
     gone: Vec<Arc<Gone>>,
+    #[serde(default)]
+    gone_own: Vec<Arc<GoneOwn>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,6 +81,7 @@ impl Image {
             nonces: state.nonces().collect(),
             nonce_floors: floors.collect(),
             gone: state.memory.gone.values().cloned().collect(),
+            gone_own: state.memory.gone_own.values().cloned().collect(),
         }
     }
 
@@ -120,6 +123,9 @@ impl Image {
         state.memory.nonce_floors = self.nonce_floors.into_iter().collect();
         for gone in self.gone {
             state.memory.restore_gone(gone);
+        }
+        for gone in self.gone_own {
+            state.memory.restore_gone_own(gone);
         }
         state
     }

@@ -7,6 +7,7 @@ use super::ledger::{Bounds, Forgotten, Ledger, Reason};
 use crate::command::{ClientToken, Nonce};
 use crate::id::{AccountId, AppId, Digest, InstanceId, OperationId};
 use crate::instance::Instance;
+use crate::own_instance::OwnInstance;
 use crate::time::{Now, WallTime};
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,8 @@ pub(crate) struct Memory {
     ended: Ledger<AccountId, OperationId>,
     pub(crate) gone: OrdMap<InstanceId, Arc<Gone>>,
     gone_ages: Ledger<AccountId, InstanceId>,
+    pub(crate) gone_own: OrdMap<InstanceId, Arc<GoneOwn>>,
+    gone_own_ages: Ledger<AccountId, InstanceId>,
 }
 
 /// What an accepted call with a client token was answered.
@@ -52,6 +55,14 @@ pub struct TokenAnswer {
 pub struct Gone {
     pub instance: Instance,
     pub at: WallTime,
+}
+
+/// An instance by itself as it was when it was given up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GoneOwn {
+    pub own: OwnInstance,
+    pub at: WallTime,
+    pub released_by: Option<OperationId>,
 }
 
 impl Memory {
@@ -74,6 +85,12 @@ impl Memory {
         let id = gone.instance.id.clone();
         self.gone_ages.restore(gone.instance.account.clone(), id.clone(), gone.at);
         self.gone.insert(id, gone);
+    }
+
+    pub(super) fn restore_gone_own(&mut self, gone: Arc<GoneOwn>) {
+        let id = gone.own.id.clone();
+        self.gone_own_ages.restore(gone.own.account.clone(), id.clone(), gone.at);
+        self.gone_own.insert(id, gone);
     }
 }
 
@@ -160,6 +177,14 @@ impl State {
             if let Some(app) = forgotten.subject.app() {
                 self.operations_by_app.remove(&(app.clone(), forgotten.number));
             }
+        }
+    }
+
+    pub(super) fn remember_gone_own(&mut self, gone: GoneOwn, now: Now) {
+        let (account, id, at) = (gone.own.account.clone(), gone.own.id.clone(), gone.at);
+        self.memory.gone_own.insert(id.clone(), Arc::new(gone));
+        for Forgotten { key, .. } in self.memory.gone_own_ages.keep(&account, id, at, now.wall, GONE) {
+            self.memory.gone_own.remove(&key);
         }
     }
 

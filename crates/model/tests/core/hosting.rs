@@ -53,6 +53,29 @@ fn instances_by_themselves_take_room_and_give_it_back() {
 }
 
 #[test]
+fn what_was_given_up_is_remembered_with_what_it_carried() {
+    let (mut house, ids) = house_with(2);
+    house.change(host(&ids[..1])).expect("there is room, and nothing is in the way");
+    let ran = house.held();
+    house.ready(&ran);
+    house.change(take_back(&ids[..1])).expect("there is room, and nothing is in the way");
+    house.gone(&ran);
+
+    let given_up = house.change(release(&ids[0])).expect("there is room, and nothing is in the way");
+
+    let mut house = house.restarted();
+    let refused = house.refused(host(&ids[..1]));
+    assert!(refused.contains(&format!("`{}` is gone since 2026-01-01", ids[0])), "{refused}");
+    assert!(refused.ends_with("UTC: released"), "{refused}");
+    let permit = permit();
+    let gone = house.state().account(&permit).gone_own(&ids[0]).expect("it is remembered").clone();
+    assert_eq!(gone.released_by, Some(given_up.operation));
+    assert_eq!(gone.own.hostings.iter().map(|hosting| &hosting.instance).collect::<Vec<_>>(), [&ran[0]]);
+    let stranger = permit_of("2000000000000002");
+    assert!(house.state().account(&stranger).gone_own(&ids[0]).is_none());
+}
+
+#[test]
 fn they_are_kept_over_a_restart_and_in_a_snapshot() {
     let (mut house, ids) = house_with(2);
     house.change(host(&ids[..1])).expect("there is room, and nothing is in the way");

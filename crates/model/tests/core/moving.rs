@@ -3,8 +3,8 @@
 use super::house::*;
 use ensemble_model::application::Phase;
 use ensemble_model::command::{
-    CancelOperation, Change, ChangeNode, Direction, ModifyApplication, NodeChange, ProtectInstances, Protection,
-    RebalanceApplication,
+    CancelOperation, Change, ChangeNode, Direction, ModifyApplication, NodeChange, ProtectInstances,
+    Protection, RebalanceApplication,
 };
 use ensemble_model::decide;
 use ensemble_model::id::{EdgeNodeId, InstanceId};

@@ -4,11 +4,11 @@
 use super::event;
 use super::operation::{rescale_type, time};
 use super::pulls::Pulls;
-use ensemble_model::id::{InstanceId, OperationId};
+use ensemble_model::id::{AppId, InstanceId};
 use ensemble_model::instance::{Instance, Origin};
 use ensemble_model::operation::{Operation, Role, Target};
 use ensemble_model::own_instance::OwnInstance;
-use ensemble_model::state::AccountView;
+use ensemble_model::state::{AccountView, GoneOwn};
 use ensemble_model::time::WallTime;
 use ensemble_wire::action::explain_instance::{Explained, Involved, Item, Scope};
 use ensemble_wire::payload::operation::Step;
@@ -25,8 +25,30 @@ pub(crate) fn instance(account: AccountView<'_>, id: &InstanceId, pulls: &Pulls)
     match (account.own_instance(id), account.gone(id)) {
         (Some(own), _) => Some(by_itself(account, own)),
         (None, Some(gone)) => Some(explained(account, &gone.instance, Some(gone.at), pulls)),
-        (None, None) => None,
+        (None, None) => account.gone_own(id).map(|gone| given_up(account, gone)),
     }
+}
+
+/// The operations of `app` that `instance` was a target of, oldest first.
+fn operations_about<'a>(
+    account: AccountView<'a>,
+    app: &AppId,
+    instance: &InstanceId,
+) -> Vec<(&'a Operation, &'a Target)> {
+    let mut involved: Vec<(&Operation, &Target)> = Vec::new();
+    let mut looked_at = 0;
+    for operation in account.operations(Some(app)) {
+        looked_at += operation.targets.len() + 1;
+        if looked_at > TARGETS_AT_MOST {
+            break;
+        }
+        if let Some(target) = operation.targets.iter().find(|target| target.instance == *instance) {
+            involved.push((operation, target));
+        }
+    }
+    // They come newest first.
+    involved.reverse();
+    involved
 }
 
 fn explained(
@@ -35,19 +57,7 @@ fn explained(
     gone_at: Option<WallTime>,
     pulls: &Pulls,
 ) -> Explained {
-    let mut involved: Vec<(&Operation, &Target)> = Vec::new();
-    let mut looked_at = 0;
-    for operation in account.operations(Some(&instance.app)) {
-        looked_at += operation.targets.len() + 1;
-        if looked_at > TARGETS_AT_MOST {
-            break;
-        }
-        if let Some(target) = operation.targets.iter().find(|target| target.instance == instance.id) {
-            involved.push((operation, target));
-        }
-    }
-    // They come newest first.
-    involved.reverse();
+    let involved = operations_about(account, &instance.app, &instance.id);
     let steps = involved.iter().flat_map(|(operation, _)| steps_of(operation, instance.shown_id()));
     Explained {
         instance_id: instance.shown_id().to_string(),
@@ -79,9 +89,14 @@ fn explained(
     }
 }
 
-/// An instance of the account that carries nothing.
+/// An instance of the account that carries nothing, with what it carried before.
 fn by_itself(account: AccountView<'_>, own: &OwnInstance) -> Explained {
-    let made = |id: &OperationId| account.operation(id).map(|made| involved(made, "Made", None));
+    let made = account.operation(&own.operation).map(|made| involved(made, "Made", None));
+    let hostings = own.hostings.iter();
+    let carried: Vec<(&Operation, &Target)> =
+        hostings.flat_map(|hosting| operations_about(account, &hosting.app, &hosting.instance)).collect();
+    let steps = carried.iter().flat_map(|(operation, _)| steps_of(operation, &own.id)).collect();
+    let carried = carried.into_iter().map(|(operation, target)| served(operation, target));
     Explained {
         instance_id: own.id.to_string(),
         app_id: own.hosted_by.as_ref().map(ToString::to_string),
@@ -98,9 +113,20 @@ fn by_itself(account: AccountView<'_>, own: &OwnInstance) -> Explained {
         gone_at: None,
         scope: None,
         pods: Vec::new(),
-        operations: made(&own.operation).into_iter().collect(),
-        steps: Vec::new(),
+        operations: made.into_iter().chain(carried).collect(),
+        steps,
     }
+}
+
+/// One that its account gave up.
+fn given_up(account: AccountView<'_>, gone: &GoneOwn) -> Explained {
+    let mut explained = by_itself(account, &gone.own);
+    let released = gone.released_by.as_ref().and_then(|id| account.operation(id));
+    explained.operations.extend(released.map(|released| involved(released, "Released", None)));
+    explained.instance_status = "Gone".into();
+    explained.cause = Some("released".into());
+    explained.gone_at = Some(time(gone.at));
+    explained
 }
 
 fn served(operation: &Operation, target: &Target) -> Involved {

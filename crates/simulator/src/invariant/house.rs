@@ -281,6 +281,7 @@ pub(crate) fn own(id: &str, node: &str, isp: &str) -> OwnInstance {
         operation: OperationId::new("OP-NEW"),
         hosted_by: None,
         runs: None,
+        hostings: Vec::new(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! How instances that exist by themselves come, are looked up and go. Total, like all of `apply`.
 
 use crate::id::{AppId, InstanceId};
-use crate::own_instance::OwnInstance;
-use crate::state::State;
+use crate::own_instance::{HOSTINGS_AT_MOST, Hosting, OwnInstance};
+use crate::state::{GoneOwn, State};
+use crate::time::Now;
 use std::sync::Arc;
 
 impl State {
@@ -21,10 +22,14 @@ impl State {
         *used = used.plus(own.resources);
     }
 
-    pub(super) fn disown(&mut self, id: &InstanceId) {
+    pub(super) fn disown(&mut self, now: Now, id: &InstanceId) {
         let Some(own) = self.owned.remove(id) else { return };
         self.owned_by_account.remove(&(own.account.clone(), id.clone()));
         self.free(&own.node, own.resources);
+        // It is released in the append that accepts the call, so that is the account's last one.
+        let operations = (own.account.clone(), 0)..=(own.account.clone(), u64::MAX);
+        let released_by = self.operations_by_account.range(operations).next_back().map(|(_, id)| id.clone());
+        self.remember_gone_own(GoneOwn { own: Arc::unwrap_or_clone(own), at: now.wall, released_by }, now);
     }
 
     pub(super) fn host(&mut self, id: &InstanceId, app: &AppId, runs: &InstanceId) {
@@ -32,6 +37,10 @@ impl State {
             let own = Arc::make_mut(own);
             own.hosted_by = Some(app.clone());
             own.runs = Some(runs.clone());
+            if own.hostings.len() == HOSTINGS_AT_MOST {
+                own.hostings.remove(0);
+            }
+            own.hostings.push(Hosting { app: app.clone(), instance: runs.clone() });
         }
     }
 

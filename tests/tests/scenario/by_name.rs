@@ -100,6 +100,39 @@ async fn what_promises_a_machine_is_refused_and_what_is_harmless_is_echoed() {
 }
 
 #[tokio::test]
+async fn whoever_names_a_place_for_instances_gets_it_or_is_refused() {
+    let site = Site::start(Engine::Simulated).unwrap();
+    let client = site.client().unwrap();
+    let (node, of_node, big, city) = ("EnsRegionId", "cn-hangzhou-1", "100103", "330100");
+    for (level, places, expected) in [
+        ("National", vec![(node, of_node)], Some("EnsRegionId")),
+        ("Small", vec![(node, of_node), ("NetDistrictCode", city)], Some("EnsRegionId")),
+        ("National", vec![("NetDistrictCode", city)], Some("NetDistrictCode")),
+        ("National", vec![("NetDistrictCode", "100000")], None),
+        ("Small", vec![("NetDistrictCode", big)], Some("ScheduleAreaLevel")),
+        ("Middle", vec![("NetDistrictCode", city)], Some("ScheduleAreaLevel")),
+        ("Small", vec![("NetDistrictCode", of_node)], Some("NetDistrictCode")),
+        ("Small", vec![("NetDistrictCode", city)], None),
+        ("Big", vec![("NetDistrictCode", big)], None),
+        ("Region", vec![(node, of_node), ("NetDistrictCode", "310100")], Some("NetDistrictCode")),
+        ("Region", vec![(node, of_node), ("NetDistrictCode", big)], None),
+    ] {
+        let mut parameters = vec![("InstanceType", "ens.sn1.tiny"), ("ScheduleAreaLevel", level)];
+        parameters.extend(&places);
+
+        let refused = client.call("RunInstances", &parameters).await.unwrap().err();
+
+        let code = refused.map(|refusal| refusal.code);
+        let expected = expected.map(|name| format!("InvalidParameter.{name}"));
+        assert_eq!(code, expected, "{level} {places:?}");
+    }
+    // The command line knows the code alone.
+    for district in [big, city, "330000", "100000"] {
+        site.ensemble(&["instance", "create", "--district", district]).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_application_is_hosted_in_real_containers_and_what_hosts_it_is_given_back() {
     if !containers_can_run() {
         return;

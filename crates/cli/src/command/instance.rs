@@ -90,6 +90,14 @@ pub(crate) struct Create {
     name: String,
 }
 
+/// Which level a district is of is the server's to know, and it says so when another one is named.
+const LIKELY_LEVEL: &str = "Small";
+
+fn level_told(failure: &Failure) -> Option<String> {
+    let is_about_level = failure.code.as_deref() == Some("InvalidParameter.ScheduleAreaLevel");
+    failure.refusal.as_ref().filter(|_| is_about_level)?["ScheduleAreaLevel"].as_str().map(str::to_owned)
+}
+
 pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::List { app: Some(app) } => instances::of(context, &app).await,
@@ -161,8 +169,7 @@ async fn create(context: &Context, create: Create) -> Outcome {
             parameters.push(parameter("EnsRegionId", node));
         }
         (None, Some(district)) => {
-            // Which level a district is of is the server's to know; it reads the code alike at each.
-            parameters.push(parameter("ScheduleAreaLevel", "Middle"));
+            parameters.push(parameter("ScheduleAreaLevel", LIKELY_LEVEL));
             parameters.push(parameter("NetDistrictCode", district));
         }
         (None, None) => parameters.push(parameter("ScheduleAreaLevel", "National")),
@@ -174,7 +181,17 @@ async fn create(context: &Context, create: Create) -> Outcome {
         parameters.push(parameter("InstanceName", &create.name));
         parameters.push(parameter("UniqueSuffix", create.count > 1));
     }
-    let answer = client.call("RunInstances", &parameters).await?;
+    let answer = match client.call("RunInstances", &parameters).await {
+        Err(failure) => {
+            let Some(level) = level_told(&failure) else { return Err(failure) };
+            let asked = parameters.iter_mut().find(|(name, _)| *name == "ScheduleAreaLevel");
+            if let Some((_, asked)) = asked {
+                *asked = level;
+            }
+            client.call("RunInstances", &parameters).await?
+        }
+        Ok(answer) => answer,
+    };
     let ids: Vec<&str> =
         answer["InstanceIds"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     match context.form() {

@@ -34,11 +34,11 @@ const PARAMETERS: &[Parameter] = &[
         .about("The spec. DescribeInstanceTypes lists them."),
     Parameter::choice("ScheduleAreaLevel", &["National", "Big", "Middle", "Small", "Region"], "Region")
         .required()
-        .about("Region: on EnsRegionId; the others: in NetDistrictCode, National anywhere in the country."),
+        .about("Region: on EnsRegionId; Big, Middle and Small: in NetDistrictCode, which is of that level; National: anywhere in the country."),
     Parameter::integer("Amount", 1, 100, "1").or("1").about("How many."),
-    Parameter::text("EnsRegionId", "cn-shanghai-cmcc").about("The edge node; required at level Region."),
+    Parameter::text("EnsRegionId", "cn-shanghai-cmcc").about("The edge node; required at level Region, refused at the others."),
     Parameter::text("NetDistrictCode", "310100")
-        .about("The district; required at levels Big, Middle and Small."),
+        .about("The district; required at levels Big, Middle and Small. At level Region the edge node has to lie in it."),
     Parameter::text("Carrier", "cmcc").about("The carrier: telecom, unicom, cmcc, cbn; any by default."),
     Parameter::choice("SchedulingStrategy", &["Concentrate", "Disperse"], "Concentrate")
         .or("Disperse")
@@ -101,9 +101,11 @@ const ECHO: [&str; 9] = [
 pub struct Request {
     pub instance_type: String,
     pub amount: u32,
-    /// An edge node at level Region, a district at the others; `None` = anywhere in the country.
-    pub place: Option<String>,
     pub level: AreaLevel,
+    /// Given at level Region, and only there.
+    pub ens_region_id: Option<String>,
+    /// Given where the level is of a district; at level Region it says where the edge node has to lie.
+    pub net_district_code: Option<String>,
     pub carrier: Option<String>,
     pub strategy: Strategy,
     pub instance_name: String,
@@ -116,8 +118,34 @@ pub struct Request {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AreaLevel {
+    National,
+    Big,
+    Middle,
+    Small,
     Region,
-    District,
+}
+
+impl AreaLevel {
+    fn read(text: &str) -> Self {
+        match text {
+            "Region" => Self::Region,
+            "Big" => Self::Big,
+            "Middle" => Self::Middle,
+            "Small" => Self::Small,
+            _ => Self::National,
+        }
+    }
+
+    /// As the API says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::National => "National",
+            Self::Big => "Big",
+            Self::Middle => "Middle",
+            Self::Small => "Small",
+            Self::Region => "Region",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,14 +158,17 @@ impl Request {
     /// Reads what `ENTRY.check` let through.
     ///
     /// # Errors
-    /// `MissingParameter` for a place that the level needs; `InvalidParameter.Tag` for a tag without a key.
+    /// `MissingParameter` for a place that the level needs, `InvalidParameter.<Name>` for one that it would pass over;
+    /// `InvalidParameter.Tag` for a tag without a key.
     pub fn read(parameters: &Parameters) -> Result<Self, Error> {
-        let (level, place) = place(parameters)?;
+        let level = AreaLevel::read(parameters.required("ScheduleAreaLevel")?);
+        check_place(parameters, level)?;
         Ok(Self {
             instance_type: parameters.required("InstanceType")?.to_owned(),
             amount: parameters.integer("Amount").unwrap_or(1),
-            place,
             level,
+            ens_region_id: owned(parameters, "EnsRegionId"),
+            net_district_code: owned(parameters, "NetDistrictCode"),
             carrier: owned(parameters, "Carrier"),
             strategy: match parameters.text("SchedulingStrategy") {
                 Some("Concentrate") => Strategy::Concentrate,
@@ -152,14 +183,30 @@ impl Request {
     }
 }
 
-fn place(parameters: &Parameters) -> Result<(AreaLevel, Option<String>), Error> {
-    let needed =
-        |name: &'static str| owned(parameters, name).map(Some).ok_or_else(|| Error::missing_parameter(name));
-    Ok(match parameters.required("ScheduleAreaLevel")? {
-        "Region" => (AreaLevel::Region, needed("EnsRegionId")?),
-        "National" => (AreaLevel::District, None),
-        _ => (AreaLevel::District, needed("NetDistrictCode")?),
-    })
+/// The code of the whole country.
+const COUNTRY: &str = "100000";
+
+/// Whoever names a place gets that place or is refused.
+fn check_place(parameters: &Parameters, level: AreaLevel) -> Result<(), Error> {
+    let (node, district) = (parameters.text("EnsRegionId"), parameters.text("NetDistrictCode"));
+    let passed_over = |name: &str, instead: &str| {
+        let level = level.as_str();
+        let text =
+            format!("{name}: is passed over at ScheduleAreaLevel {level}; {instead}, or leave it out.");
+        Err(Error::invalid_parameter(name, text))
+    };
+    match (level, node, district) {
+        (AreaLevel::Region, None, _) => Err(Error::missing_parameter("EnsRegionId")),
+        (AreaLevel::Big | AreaLevel::Middle | AreaLevel::Small, None, None) => {
+            Err(Error::missing_parameter("NetDistrictCode"))
+        }
+        (AreaLevel::Region, Some(_), _) => Ok(()),
+        (_, Some(_), _) => passed_over("EnsRegionId", "use ScheduleAreaLevel=Region"),
+        (AreaLevel::National, None, Some(code)) if code != COUNTRY => {
+            passed_over("NetDistrictCode", "use the ScheduleAreaLevel of that district")
+        }
+        (_, None, _) => Ok(()),
+    }
 }
 
 fn tags(parameters: &Parameters) -> Result<Vec<(String, String)>, Error> {

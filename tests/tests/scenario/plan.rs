@@ -54,6 +54,27 @@ async fn a_shortage_refuses_the_whole_call_and_says_what_would_fit() {
     assert_eq!(counts(&client, &app_id).await, Counts::new());
 }
 
+#[tokio::test]
+async fn a_refused_plan_says_what_would_be_done_now() {
+    let site = Site::start(Engine::Simulated).unwrap();
+    let client = site.client().unwrap();
+    let app_id = site.create(&[]).await.unwrap();
+    let mut parameters = add(&app_id, r#"[{"regionCode":"cn-shanghai-cmcc","count":2}]"#).to_vec();
+    parameters.push(("IfPlan", "00000000"));
+
+    let refusal = client.call("RescaleApplication", &parameters).await.unwrap().unwrap_err();
+    let said = site
+        .ensemble(&["rescale", &app_id, "--add", "cn-shanghai-cmcc=2", "--if-plan", "00000000"])
+        .unwrap_err()
+        .to_string();
+
+    assert_eq!(refusal.body["Reason"], "PlanChanged");
+    let now = "Now: Item 0: cn-shanghai-cmcc/cmcc 0 → 2.";
+    assert!(refusal.body["Detail"].as_str().unwrap().ends_with(now), "{:#}", refusal.body);
+    assert!(said.contains(now), "{said}");
+    assert!(said.contains(&format!("ensemble plan {app_id} --add cn-shanghai-cmcc=2")), "{said}");
+}
+
 /// Instances by edge node and carrier.
 async fn counts(client: &Client, app_id: &str) -> Counts {
     let answer =

@@ -74,8 +74,15 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
     }
     parameters.push(parameter("ClientToken", uuid::Uuid::new_v4()));
     let (direction, version) = (call.direction, call.version);
+    let written = call.written;
     let order = Order { name: found.name, direction, version, parameters, plan };
-    send(context, &client, &order, &arguments.waiting).await
+    match send(context, &client, &order, &arguments.waiting).await {
+        // Of the plan that was meant only the id is known: the refusal tells the one there is now.
+        Err(failure) if failure.reason() == Some("PlanChanged") => {
+            Err(failure.hint(format!("ensemble plan {app} {written}")))
+        }
+        outcome => outcome,
+    }
 }
 
 /// Does what a file says, which names the application itself.

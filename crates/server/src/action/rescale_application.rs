@@ -76,9 +76,12 @@ fn explained(context: &Context, permit: &Permit, asked: RescaleApplication, erro
         }
         Some(Reason::PlanChanged) => {
             let asked = RescaleApplication { if_plan: None, ..asked };
-            match view::plan::plan(&state, permit, &asked).map(serde_json::to_value) {
-                Ok(Ok(plan)) => error.with_member("Plan", plan),
-                Ok(Err(_)) | Err(_) => error,
+            let Ok(plan) = view::plan::plan(&state, permit, &asked) else { return error };
+            let said = error.detail.clone().unwrap_or_default();
+            let error = error.with_detail(format!("{said} Now: {}", sentence(&view::plan::in_words(&plan))));
+            match serde_json::to_value(plan) {
+                Ok(plan) => error.with_member("Plan", plan),
+                Err(_) => error,
             }
         }
         Some(_) | None => error,

@@ -38,6 +38,36 @@ pub(crate) fn plan(
     })
 }
 
+/// Placements that a plan in one sentence lists, and instances of each.
+const LISTED: usize = 8;
+
+/// What a plan does, in one sentence: ``item 0: cn-x/cmcc 4 → 3 (i-…), cn-y 1 → 0 (i-…)``; and what stands against it.
+pub(crate) fn in_words(plan: &payload::Plan) -> String {
+    let mut words = Vec::new();
+    for item in &plan.items {
+        for (number, placement) in item.placements.iter().enumerate() {
+            let isp = Some(&placement.isp_code).filter(|isp| !isp.is_empty());
+            let isp = isp.map(|isp| format!("/{isp}")).unwrap_or_default();
+            let ids: Vec<&str> = placement.instance_ids.iter().flatten().map(String::as_str).collect();
+            let more = if ids.len() > LISTED { ", …" } else { "" };
+            let ids = match ids.is_empty() {
+                true => String::new(),
+                false => format!(" ({}{more})", ids[..ids.len().min(LISTED)].join(", ")),
+            };
+            let label = if number == 0 { format!("item {}: ", item.index) } else { String::new() };
+            let (node, before, after) = (&placement.ens_region_id, placement.before, placement.after);
+            words.push(format!("{label}{node}{isp} {before} → {after}{ids}"));
+        }
+    }
+    let more = words.len().saturating_sub(LISTED);
+    words.truncate(LISTED);
+    if more > 0 {
+        words.push(format!("and {more} more"));
+    }
+    words.extend(plan.blocked.as_ref().map(|blocked| format!("what stands against it: {blocked}")));
+    if words.is_empty() { "nothing would be done".to_owned() } else { words.join(", ") }
+}
+
 /// What stands against a rescale that does not fit, in the words a person reads; nothing when it fits by now.
 pub(crate) fn shortage(state: &State, permit: &Permit, request: &RescaleApplication) -> Option<String> {
     let answer = decide::plan(state, permit, request).ok()?;

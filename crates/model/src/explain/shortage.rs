@@ -4,12 +4,12 @@
 use super::{Asked, Names};
 use crate::fleet::Fleet;
 use crate::id::{AppId, EdgeNodeId, InstanceId};
-use crate::placement::PlaceRequest;
 use crate::placement::alternatives::{Rooms, offers, room};
 use crate::placement::scope::{Chains, Extent, ScopedItem, resolve};
+use crate::placement::{NamedRequest, PlaceRequest};
 use crate::plan::{Alternative, Plan, PlannedItem, Remedy};
 use crate::state::State;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Items put into words; the others are counted.
 const MOST_ITEMS: usize = 3;
@@ -29,8 +29,8 @@ pub fn shortage(state: &State, asked: &Asked<'_>, names: &Names<'_>, plan: &Plan
     let (level, items, excluded) = match asked {
         Asked::Add(request) => (request.level, request.items, request.excluded),
         Asked::Del(request) => (request.level, request.items, request.excluded),
-        // What is named and not there is refused by itself.
-        Asked::Named(_) => return None,
+        // What is named and not there is refused by itself: this is what drains.
+        Asked::Named(request) => return Some(closed_hosts(request, &short)),
     };
     let scoped = resolve(fleet, level, items, excluded).ok()?;
     let mut sentences: Vec<String> = short
@@ -47,6 +47,23 @@ pub fn shortage(state: &State, asked: &Asked<'_>, names: &Names<'_>, plan: &Plan
         sentences.push(format!("{more} more {} not fit", if more == 1 { "item does" } else { "items do" }));
     }
     Some(sentences.join("\n"))
+}
+
+/// Instances that are named to be hosted on, where nothing may come now.
+fn closed_hosts(request: &NamedRequest<'_>, short: &[&PlannedItem]) -> String {
+    let remedies = short.iter().filter_map(|item| item.shortage.as_ref()).flat_map(|short| &short.remedies);
+    let mut nodes: BTreeSet<&EdgeNodeId> = BTreeSet::new();
+    for remedy in remedies {
+        if let Remedy::DrainEnds { nodes: draining, .. } = remedy {
+            nodes.extend(draining);
+        }
+    }
+    let closed = nodes.into_iter().take(MOST_NAMED).map(|node| match request.excluded.get(node) {
+        Some(why) => format!("edge node {node} takes nothing now: {why}"),
+        None => format!("edge node {node} takes nothing now"),
+    });
+    let missing = short.iter().filter_map(|item| item.shortage.as_ref()).map(|short| short.missing).sum();
+    format!("{} cannot be hosted on: {}", counted(missing), closed.collect::<Vec<_>>().join("; "))
 }
 
 fn of_add(
@@ -75,6 +92,11 @@ fn of_add(
         where_at(fleet, scope),
         names.spec
     );
+    if let Extent::Node(place) = scope.extent
+        && let Some(why) = request.excluded.get(&fleet.nodes[place].id)
+    {
+        sentence.push_str(&format!("; it takes nothing now: {why}"));
+    }
     for (label, words) in
         [("used by", users(state, &reached, names)), ("would fit", alternatives(fleet, item, scope, "free"))]
     {

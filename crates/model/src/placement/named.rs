@@ -8,7 +8,7 @@ use crate::fleet::Fleet;
 use crate::id::{AccountId, AppId, EdgeNodeId, InstanceId, Isp};
 use crate::instance::Instance;
 use crate::own_instance::OwnInstance;
-use crate::plan::{Placement, PlannedItem};
+use crate::plan::{Placement, PlannedItem, Remedy, Shortage};
 use crate::refusal::utc;
 use crate::selector::{Level, SelectorItem};
 use crate::spec::Resources;
@@ -42,10 +42,11 @@ pub(super) fn plan(state: &State, request: &NamedRequest<'_>) -> Result<Vec<Plan
     let mut planned = Vec::with_capacity(request.items.len());
     let counts = super::problem::Counts::of(state, Some(request.app));
     let mut floor = Floor::of(state, request.app);
+    let mut before: BTreeMap<(&EdgeNodeId, &Isp), u32> = BTreeMap::new();
     for (index, item) in request.items.iter().enumerate() {
         let content = |text| SelectorFault { index, kind: FaultKind::Content, text };
         check_form(item).map_err(content)?;
-        let mut placements: BTreeMap<(&EdgeNodeId, &Isp), Vec<InstanceId>> = BTreeMap::new();
+        let mut cells: Cells<'_> = BTreeMap::new();
         for id in &item.instances {
             if !named.insert(id) {
                 return Err(content(format!("`{id}` is named twice")));
@@ -56,20 +57,44 @@ pub(super) fn plan(state: &State, request: &NamedRequest<'_>) -> Result<Vec<Plan
             if let Some(victim) = state.instances.get(&found.planned) {
                 floor.count_out(victim);
             }
-            placements.entry((found.node, found.isp)).or_default().push(found.planned);
+            cells.entry((found.node, found.isp)).or_default().push(found.planned);
         }
-        let placements = placements.into_iter().map(|((node, isp), instances)| Placement {
-            node: node.clone(),
-            isp: isp.clone(),
-            count: u32::try_from(instances.len()).unwrap_or(u32::MAX),
-            before: counts.on_carrier(node, isp),
-            instances,
+        let shortage = closed(request, &cells);
+        if shortage.is_some() {
+            cells.clear();
+        }
+        let placements = cells.into_iter().map(|((node, isp), instances)| {
+            let count = u32::try_from(instances.len()).unwrap_or(u32::MAX);
+            let before = before.entry((node, isp)).or_insert_with(|| counts.on_carrier(node, isp));
+            let placement =
+                Placement { node: node.clone(), isp: isp.clone(), count, before: *before, instances };
+            // The next item finds what this one leaves.
+            *before = match request.direction {
+                Direction::Add => before.saturating_add(count),
+                Direction::Del => before.saturating_sub(count),
+            };
+            placement
         });
         let placements: Vec<Placement> = placements.collect();
-        planned.push(PlannedItem { index, wanted: item.count, placements, shortage: None });
+        planned.push(PlannedItem { index, wanted: item.count, placements, shortage });
     }
     check_floor(state, request, &planned, &floor)?;
     Ok(planned)
+}
+
+/// What an item names, by edge node and carrier.
+type Cells<'a> = BTreeMap<(&'a EdgeNodeId, &'a Isp), Vec<InstanceId>>;
+
+/// Nothing new comes to a node that is to be emptied: of an item with an instance there nothing is done.
+fn closed(request: &NamedRequest<'_>, cells: &Cells<'_>) -> Option<Shortage> {
+    let closed = cells.iter().filter(|((node, _), _)| request.excluded.contains_key(*node));
+    let (mut nodes, mut missing) = (BTreeSet::new(), 0_u32);
+    for ((node, _), instances) in closed {
+        nodes.insert((*node).clone());
+        missing = missing.saturating_add(u32::try_from(instances.len()).unwrap_or(u32::MAX));
+    }
+    let remedy = Remedy::DrainEnds { nodes: nodes.into_iter().collect(), room: missing };
+    (missing > 0).then(|| Shortage { missing, alternatives: Vec::new(), remedies: vec![remedy] })
 }
 
 fn check_form(item: &SelectorItem) -> Result<(), String> {
@@ -138,11 +163,8 @@ fn host<'a>(request: &NamedRequest<'_>, own: &'a OwnInstance) -> Result<Found<'a
         );
         return Err((FaultKind::Content, text));
     }
-    if let Some(why) = request.excluded.get(&own.node) {
-        let kind = match why {
-            Exclusion::Unreachable { .. } => FaultKind::OutOfReach(own.node.clone()),
-            Exclusion::Draining { .. } => FaultKind::Content,
-        };
+    if let Some(why @ Exclusion::Unreachable { .. }) = request.excluded.get(&own.node) {
+        let kind = FaultKind::OutOfReach(own.node.clone());
         return Err((kind, format!("`{id}` is on edge node `{}`, which takes nothing now: {why}", own.node)));
     }
     Ok(Found { planned: id.clone(), node: &own.node, isp: &own.isp })

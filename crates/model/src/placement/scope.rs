@@ -118,7 +118,7 @@ pub(crate) fn chain<'a>(fleet: &'a Fleet, district: Option<&'a DistrictCode>) ->
 /// Resolves every item, in the selector's order.
 ///
 /// # Errors
-/// The first item that names what is not there, or is of the wrong level, or excluded.
+/// The first item that names what is not there, or is of the wrong level, or out of reach.
 pub(crate) fn resolve(
     fleet: &Fleet,
     level: Level,
@@ -147,11 +147,9 @@ pub(crate) fn resolve(
         }
         if let Extent::Node(place) = extent {
             let id = &fleet.nodes[place].id;
-            if let Some(reason) = excluded.get(id) {
-                let kind = match reason {
-                    Exclusion::Unreachable { .. } => FaultKind::OutOfReach(id.clone()),
-                    Exclusion::Draining { .. } => FaultKind::Content,
-                };
+            // One that drains merely stands against it: then there is no room (`decisions.md` §3).
+            if let Some(reason @ Exclusion::Unreachable { .. }) = excluded.get(id) {
+                let kind = FaultKind::OutOfReach(id.clone());
                 return Err(fault(kind, format!("edge node `{id}` takes nothing now: {reason}")));
             }
         }

@@ -1,9 +1,13 @@
 //! Instances by themselves, and applications that are hosted on them.
 
 use super::house::*;
-use ensemble_model::command::{Change, Direction, ReleaseInstance};
-use ensemble_model::id::InstanceId;
+use ensemble_model::command::{
+    Change, ChangeNode, Direction, NodeChange, Partial, ReleaseInstance, RescaleApplication,
+};
+use ensemble_model::decide;
+use ensemble_model::id::{EdgeNodeId, InstanceId};
 use ensemble_model::instance::Origin;
+use ensemble_model::plan::Remedy;
 use ensemble_model::refusal::Refusal;
 
 fn release(instance: &InstanceId) -> Change {
@@ -189,6 +193,33 @@ fn what_cannot_be_hosted_says_why() {
     assert!(refused.contains("was made for application"), "{refused}");
     let refused = house.refused(take_back(&ids[1..]));
     assert!(refused.contains("is managed by no application; `ReleaseInstance` gives it up"), "{refused}");
+}
+
+#[test]
+fn nothing_is_hosted_where_a_node_drains_and_what_else_is_named_is_done_where_that_is_allowed() {
+    let (mut house, ids) = house_with(2);
+    house.change(run("ens.sn1.tiny", WUXI, 1)).expect("there is room, and nothing is in the way");
+    let elsewhere: Vec<_> = owned(&house).into_iter().filter(|id| !ids.contains(id)).collect();
+    let drain = ChangeNode { node: EdgeNodeId::new(SHANGHAI), change: NodeChange::Drain };
+    house.change(Change::Node(drain)).expect("there is room, and nothing is in the way");
+    let asked = by_name(Direction::Add, vec![named(&ids), named(&elsewhere)]);
+
+    let answer = decide::plan(house.state(), &permit(), &asked).expect("the input is sound");
+    let words = decide::shortage(house.state(), &permit(), &asked, &answer.plan);
+
+    assert!(!answer.fits);
+    let short = answer.plan.items[0].shortage.as_ref().expect("nothing comes there");
+    let ends = Remedy::DrainEnds { nodes: vec![EdgeNodeId::new(SHANGHAI)], room: 2 };
+    assert_eq!((short.missing, &short.remedies[..]), (2, &[ends][..]));
+    let words = words.expect("the input is sound").expect("it is short");
+    assert!(
+        words.starts_with("2 instances cannot be hosted on: edge node cn-shanghai-cmcc takes"),
+        "{words}"
+    );
+    assert!(matches!(house.rescale(asked.clone()), Err(Refusal::Shortage { .. })));
+    let partial = RescaleApplication { partial: Partial::Allowed, ..asked };
+    house.rescale(partial).expect("the other one is open");
+    assert_eq!(house.held().len(), 1);
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use super::house::*;
 use ensemble_model::application::Phase;
 use ensemble_model::command::{
-    CancelOperation, Change, ChangeNode, Direction, ModifyApplication, NodeChange, ProtectInstances,
-    Protection, RebalanceApplication,
+    CancelOperation, Change, ChangeNode, Direction, ModifyApplication, NodeChange, Partial, ProtectInstances,
+    Protection, RebalanceApplication, RescaleApplication,
 };
 use ensemble_model::decide;
 use ensemble_model::id::{EdgeNodeId, InstanceId};
 use ensemble_model::operation::{OnTimeout, Operation, OperationKind, OperationStatus};
+use ensemble_model::plan::Remedy;
 use ensemble_model::refusal::Refusal;
 
 const OTHER: &str = "cn-shanghai-cmcc-4";
@@ -98,8 +99,19 @@ fn nothing_new_comes_to_a_drained_node_until_it_is_resumed() {
     house.add(vec![item("310100", Some("cmcc"), 2)]).expect("there is room, and nothing is in the way");
     assert_eq!(house.held_on(OTHER).len(), 2);
     house.ready(&house.held());
-    let refused = house.add(vec![item(SHANGHAI, None, 1)]).expect_err("it is refused").to_string();
-    assert!(refused.contains("takes nothing now: draining since 2026-01-01 00:00:00 UTC"), "{refused}");
+    let by_name = rescale(Direction::Add, vec![item(SHANGHAI, None, 1), item(OTHER, None, 1)]);
+    let answer = decide::plan(house.state(), &permit(), &by_name).expect("the input is sound");
+    assert!(!answer.fits && matches!(answer.blocked, Some(Refusal::Shortage { .. })), "{answer:?}");
+    let short = answer.plan.items[0].shortage.as_ref().expect("nothing comes there");
+    let ends = Remedy::DrainEnds { nodes: vec![EdgeNodeId::new(SHANGHAI)], room: 12 };
+    assert!(short.missing == 1 && short.remedies.contains(&ends), "{short:?}");
+    let words = decide::shortage(house.state(), &permit(), &by_name, &answer.plan);
+    let words = words.expect("the input is sound").expect("it is short");
+    assert!(words.contains("it takes nothing now: draining since 2026-01-01 00:00:00 UTC"), "{words}");
+    assert!(matches!(house.rescale(by_name.clone()), Err(Refusal::Shortage { .. })));
+    house.rescale(RescaleApplication { partial: Partial::Allowed, ..by_name }).expect("the other one fits");
+    assert_eq!(house.last_operation().skipped.len(), 1);
+    house.ready(&house.held());
 
     house.change(node(NodeChange::Resume)).expect("there is room, and nothing is in the way");
     house.add(vec![item(SHANGHAI, None, 1)]).expect("there is room, and nothing is in the way");

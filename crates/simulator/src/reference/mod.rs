@@ -226,10 +226,7 @@ pub(crate) fn add(
     level: Level,
     items: &[SelectorItem],
 ) -> Result<Vec<Done>, Why> {
-    let closed = |node: &EdgeNodeId| {
-        let drains = shadow.draining.contains_key(node).then_some(Why::Unreadable);
-        if shadow.unreachable.contains(node) { Some(Why::EngineDown) } else { drains }
-    };
+    let closed = |node: &EdgeNodeId| shadow.unreachable.contains(node).then_some(Why::EngineDown);
     let mut read = read(shadow, level, items, closed)?;
     let offers = |asked: &Asked<'_>, isp: &Isp| {
         let reached = shadow.fleet.nodes.iter().filter(|node| asked.area.reaches(&shadow.fleet, node));

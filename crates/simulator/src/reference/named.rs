@@ -21,7 +21,7 @@ pub(crate) fn rescale(
         if item.instances.is_empty() || item.instances.len() != item.count as usize {
             return Err(Why::Unreadable);
         }
-        let mut picks = Vec::new();
+        let (mut picks, mut missing) = (Vec::new(), 0);
         for id in &item.instances {
             if !named.insert(id) {
                 return Err(Why::Unreadable);
@@ -33,9 +33,14 @@ pub(crate) fn rescale(
             if !lies_in(shadow, item, &pick) {
                 return Err(Why::Unreadable);
             }
+            // Nothing new comes to a node that is to be emptied.
+            missing += u32::from(direction == Direction::Add && shadow.draining.contains_key(&pick.node));
             picks.push(pick);
         }
-        done.push(Done { index, picks, missing: 0 });
+        if missing > 0 {
+            picks.clear();
+        }
+        done.push(Done { index, picks, missing });
     }
     if direction == Direction::Del {
         let going = done.iter().flat_map(|done| &done.picks).filter_map(|pick| pick.victim.as_ref());
@@ -62,9 +67,6 @@ fn host(shadow: &Shadow, app: &AppId, id: &InstanceId) -> Result<Pick, Why> {
     }
     if shadow.unreachable.contains(&own.node) {
         return Err(Why::EngineDown);
-    }
-    if shadow.draining.contains_key(&own.node) {
-        return Err(Why::Unreadable);
     }
     Ok(Pick { node: own.node.clone(), isp: own.isp.clone(), victim: Some(id.clone()) })
 }

@@ -199,7 +199,7 @@ fn what_is_named_is_had_or_refused() {
         (&house, add, &["i-free"], None, None),
         (&house, add, &["i-host"], None, Some(Why::Unreadable)),
         (&house, add, &[HELD], None, Some(Why::Unreadable)),
-        (&drained, add, &["i-free"], None, Some(Why::Unreadable)),
+        (&drained, add, &["i-free"], None, Some(Why::Short(BTreeMap::from([(0, 1)])))),
         (&cut_off, add, &["i-free"], None, Some(Why::EngineDown)),
     ] {
         let ruling = rule(shadow, &by_name(direction, ids, place).command, None);

@@ -303,3 +303,21 @@ async fn whoever_cancels_and_stops_waiting_is_not_held_up_by_a_server_that_fell_
     // Whoever asks once more would wait for the link as long as for any call, 30 s.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_plan_for_a_busy_application_ends_as_refused() {
+    let emulator = Emulator::stepped(&["--fault", "*:ready=10m"]);
+    let app_id = emulator.application(2, "300").await;
+    let mut command = Command::new(server::binary());
+    server::without_key(&mut command);
+    for name in ["ENSEMBLE_ENDPOINT", "ENSEMBLE_ACCESS_KEY_ID", "ENSEMBLE_ACCESS_KEY_SECRET"] {
+        command.env(name, &emulator.exports[name]);
+    }
+    let one = format!("{NODE}=1");
+
+    let output = command.args(["plan", &app_id, "--add", &one, "--detailed-exitcode"]).output().unwrap();
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("is busy"), "{said}");
+}

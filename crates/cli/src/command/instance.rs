@@ -13,6 +13,7 @@ use crate::words::counted;
 use clap::{Args, Subcommand};
 use explained::Why;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -220,7 +221,8 @@ async fn protect(context: &Context, action: &str, ids: &[String]) -> Outcome {
     let parameters =
         vec![parameter("InstanceIds", json!(ids)), parameter("ClientToken", uuid::Uuid::new_v4())];
     let answer = context.client()?.call(action, &parameters).await?;
-    let many = counted(ids.len() as u64, "instance");
+    let named: BTreeSet<&String> = ids.iter().collect();
+    let many = counted(named.len() as u64, "instance");
     context.say(&match action {
         "ProtectInstances" => format!("{many} protected: released or moved only when named"),
         _ => format!("{many} no longer protected"),

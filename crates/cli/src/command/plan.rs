@@ -7,9 +7,11 @@ use crate::context::{Context, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan_file::PlanFile;
+use crate::words::counted;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Show where instances would go or be taken from, and why; nothing changes
@@ -26,7 +28,7 @@ pub(crate) struct Arguments {
     /// Keep the plan in this file, for `ensemble rescale --plan FILE` within 24 hours
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Exit 0 when nothing would change, 2 when something would, 5 when it does not fit
+    /// Exit 0 when nothing would change, 2 when something would; 5 when it does not fit and 3 when it would be refused, as ever
     #[arg(long)]
     detailed_exitcode: bool,
     /// Also name the edge nodes that were not chosen
@@ -64,11 +66,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Outcome {
         if let Some(path) = &arguments.out {
             context.say(&format!("`{}` was not written: nothing can be done by this plan", path.display()));
         }
-        return if arguments.detailed_exitcode {
-            Ok(Exit::DoesNotFit)
-        } else {
-            Err(does_not_fit(&plan, call.direction))
-        };
+        return Err(does_not_fit(&plan, call.direction));
     }
     Ok(if arguments.detailed_exitcode && placed(&plan) > 0 { Exit::Usage } else { Exit::Done })
 }
@@ -115,10 +113,10 @@ fn print(plan: &Value, call: &Call, found: &Found, reasons: bool) {
         Direction::Add => '+',
         Direction::Del => '-',
     };
-    let mut nodes = 0;
+    let mut nodes = BTreeSet::new();
     for item in plan["Items"].as_array().into_iter().flatten() {
         for placement in item["Placements"].as_array().into_iter().flatten() {
-            nodes += 1;
+            nodes.insert(placement["EnsRegionId"].as_str().unwrap_or_default());
             output::line(&placement_line(placement, sign));
             for chosen in placement["Instances"].as_array().into_iter().flatten() {
                 let text = |key: &str| chosen[key].as_str().unwrap_or_default().to_owned();
@@ -132,7 +130,11 @@ fn print(plan: &Value, call: &Call, found: &Found, reasons: bool) {
                 item["Index"], shortage["Missing"], item["Wanted"]
             ));
             for alternative in shortage["Alternatives"].as_array().into_iter().flatten() {
-                output::line(&format!("      would fit: {}", alternative_text(alternative)));
+                let label = match call.direction {
+                    Direction::Add => "would fit",
+                    Direction::Del => "there are",
+                };
+                output::line(&format!("      {label}: {}", alternative_text(alternative, call.direction)));
             }
             for remedy in shortage["Remedies"].as_array().into_iter().flatten() {
                 output::line(&format!("      or: {}", remedy_text(remedy)));
@@ -151,7 +153,8 @@ fn print(plan: &Value, call: &Call, found: &Found, reasons: bool) {
         Direction::Del => (0, count),
     };
     let verdict = if plan["Fits"] == true { "It fits." } else { "It does not fit." };
-    output::line(&format!("Plan: {add} to add, {release} to release, on {nodes} edge nodes. {verdict}"));
+    let nodes = counted(nodes.len() as u64, "edge node");
+    output::line(&format!("Plan: {add} to add, {release} to release, on {nodes}. {verdict}"));
 }
 
 /// Executes exactly this plan. `typed` is how the application was named, which is unambiguous where its name may not
@@ -173,13 +176,17 @@ fn placement_line(placement: &Value, sign: char) -> String {
     )
 }
 
-fn alternative_text(alternative: &Value) -> String {
+fn alternative_text(alternative: &Value, direction: Direction) -> String {
     match alternative {
         Value::String(text) => text.clone(),
         other => {
             let place = other["RegionCode"].as_str().unwrap_or_default();
             let isp = other["IspCode"].as_str().filter(|isp| !isp.is_empty()).map(|isp| format!("/{isp}"));
-            format!("{place}{} ({} free)", isp.unwrap_or_default(), other["Room"])
+            let word = match direction {
+                Direction::Add => "free",
+                Direction::Del => "there",
+            };
+            format!("{place}{} ({} {word})", isp.unwrap_or_default(), other["Room"])
         }
     }
 }
@@ -221,6 +228,14 @@ mod tests {
         let command = command("474bdef0", &call, &json!({"PlanId": "7c1f42ab"}));
 
         assert_eq!(command, "ensemble rescale 474bdef0 --add cn-x=1 --if-plan 7c1f42ab");
+    }
+
+    #[test]
+    fn what_is_elsewhere_is_free_for_an_add_and_there_for_a_del() {
+        let other = json!({"RegionCode": "cn-x", "IspCode": "cmcc", "Room": 2});
+
+        assert_eq!(alternative_text(&other, Direction::Add), "cn-x/cmcc (2 free)");
+        assert_eq!(alternative_text(&other, Direction::Del), "cn-x/cmcc (2 there)");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::id::{AppId, InstanceId};
 use crate::operation::Subject;
 use crate::refusal::Refusal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn on(
     draft: &mut Draft,
@@ -15,7 +15,10 @@ pub(super) fn on(
     protect: &ProtectInstances,
 ) -> Result<Accepted, Refusal> {
     let mut by_app: BTreeMap<AppId, Vec<InstanceId>> = BTreeMap::new();
-    for id in &protect.instances {
+    // Naming one twice is naming it.
+    let named: BTreeSet<&InstanceId> = protect.instances.iter().collect();
+    for id in &named {
+        let id = *id;
         let view = draft.state.account(&command.permit);
         let Some(instance) = view.instance(id) else {
             if view.own_instance(id).is_none() {
@@ -30,7 +33,7 @@ pub(super) fn on(
         }
         by_app.entry(instance.app.clone()).or_default().push(instance.id.clone());
     }
-    let count = ending::instances(protect.instances.len() as u32);
+    let count = ending::instances(named.len() as u32);
     let outcome = match protect.protection {
         Protection::On => format!("{count} protected: taken only when named"),
         Protection::Off => format!("{count} no longer protected"),

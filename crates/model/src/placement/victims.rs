@@ -65,10 +65,19 @@ pub(super) fn pick(
     for (scope, item) in scopes.iter().zip(&mut planned) {
         if let Some(shortage) = &mut item.shortage {
             let all = state.instances_of(request.app).map(Arc::as_ref);
-            let elsewhere = all.filter(|instance| {
-                instance.is_held() && !scope.contains(instance) && !taken.contains(&instance.id)
-            });
-            shortage.alternatives = alternatives::for_del(elsewhere);
+            let mut elsewhere: Vec<&Instance> = all
+                .filter(|instance| {
+                    instance.is_held()
+                        && !instance.protected
+                        && !scope.contains(instance)
+                        && !taken.contains(&instance.id)
+                })
+                .collect();
+            // What the floor keeps there is no way out; those that are not ready make way first.
+            elsewhere.sort_by_key(|instance| instance.is_ready());
+            let mut left = floor.clone();
+            elsewhere.retain(|instance| left.take(instance));
+            shortage.alternatives = alternatives::for_del(elsewhere.into_iter());
         }
     }
     Ok(planned)

@@ -2,6 +2,7 @@
 
 use super::house::*;
 use ensemble_model::command::{Change, Direction, ModifyApplication, ProtectInstances, Protection};
+use ensemble_model::decide;
 use ensemble_model::id::InstanceId;
 use ensemble_model::operation::OperationStatus;
 use ensemble_model::refusal::Refusal;
@@ -198,4 +199,50 @@ fn a_floor_is_told_and_kept() {
     let state = house.state();
     let permit = permit();
     assert_eq!(state.account(&permit).application(&app()).map(|found| found.resources.min_ready), Some(2));
+}
+
+#[test]
+fn what_is_elsewhere_counts_only_what_a_del_would_find_there() {
+    let mut house = House::with_ready(1);
+    house.add(vec![item(WUXI, Some("cmcc"), 3)]).expect("there is room, and nothing is in the way");
+    house.ready(&house.held());
+    let elsewhere = |house: &House| -> u32 {
+        let asked = rescale(Direction::Del, vec![item(SHANGHAI, None, 2)]);
+        let plan = decide::plan(house.state(), &permit(), &asked).expect("the input is sound").plan;
+        let short = plan.items[0].shortage.as_ref().expect("there is one");
+        short.alternatives.iter().map(|other| other.room).sum()
+    };
+    assert_eq!(elsewhere(&house), 3);
+
+    let there = house.held_on(WUXI);
+    house.change(protect(&there[..2], Protection::On)).expect("they are held");
+    assert_eq!(elsewhere(&house), 1, "two are protected");
+    house.report(&there[..2], starting);
+    house.change(min_ready(1)).expect("nothing is in the way");
+    assert_eq!(elsewhere(&house), 0, "one stays ready beside the protected");
+    house.change(protect(&there, Protection::Off)).expect("they are held");
+    assert_eq!(elsewhere(&house), 3);
+}
+
+#[test]
+fn an_item_finds_what_the_one_before_it_leaves() {
+    let house = House::with_ready(3);
+    let held = house.held();
+    let two = by_name(Direction::Del, vec![named(&held[..1]), named(&held[1..])]);
+
+    let plan = decide::plan(house.state(), &permit(), &two).expect("the input is sound").plan;
+
+    let counts = |item: usize| (plan.items[item].placements[0].before, plan.items[item].placements[0].count);
+    assert_eq!((counts(0), counts(1)), ((3, 1), (2, 2)));
+}
+
+#[test]
+fn who_is_named_twice_to_be_protected_is_protected_once() {
+    let mut house = House::with_ready(2);
+    let one = house.held()[0].clone();
+
+    house.change(protect(&[one.clone(), one], Protection::On)).expect("it is held");
+
+    let outcome = house.last_operation().outcome.clone();
+    assert_eq!(outcome.as_deref(), Some("1 instance protected: taken only when named"));
 }

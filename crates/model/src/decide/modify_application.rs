@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::{accept_and_end, check_revision, ending, owned};
+use crate::application::Phase;
 use crate::command::{Accepted, Command, ModifyApplication};
 use crate::event::Event;
 use crate::operation::Subject;
@@ -13,6 +14,10 @@ pub(super) fn on(
     modify: &ModifyApplication,
 ) -> Result<Accepted, Refusal> {
     let application = owned(&draft.state, &command.permit, &modify.app)?;
+    // A change under way does not stand against it; what is being deleted takes nothing but a Delete.
+    if matches!(application.phase, Phase::Deleting | Phase::DeleteFailed) {
+        return Err(Refusal::BeingDeleted { app: application.id.clone() });
+    }
     check_revision(application, modify.if_revision)?;
     let (app, min_ready) = (application.id.clone(), modify.min_ready);
     let outcome = format!("minReady is {min_ready}, was {}", application.resources.min_ready);

@@ -2,6 +2,7 @@
 
 use crate::house::{BEGIN, House, SHANGHAI, app, item, permit, permit_of};
 use ensemble_model::application::Phase;
+use ensemble_model::command::{Change, ModifyApplication};
 use ensemble_model::operation::OperationStatus;
 use ensemble_model::refusal::Refusal;
 use ensemble_model::time::WallTime;
@@ -75,6 +76,9 @@ fn a_delete_that_fails_goes_on_releasing_and_only_another_delete_is_accepted() {
         "DELETE_FAILED/RELEASE_CONTAINER/timeout after 300 s: 1 of 2 gone, 1 still stopping"
     );
     let refused = house.add(vec![item(SHANGHAI, None, 1)]).unwrap_err();
+    assert!(matches!(refused, Refusal::BeingDeleted { .. }), "{refused}");
+    let modify = ModifyApplication { app: app(), min_ready: 1, if_revision: None };
+    let refused = house.change(Change::Modify(modify)).unwrap_err();
     assert!(matches!(refused, Refusal::BeingDeleted { .. }), "{refused}");
     house.gone(&victims[1..]);
     assert_eq!(house.phase(), None);

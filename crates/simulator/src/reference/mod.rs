@@ -108,10 +108,12 @@ pub(crate) fn rule(shadow: &Shadow, command: &Command, plan: Option<&Plan>) -> R
             let owned = owned(shadow, account, &delete.app);
             owned.and_then(|app| check_revision(app, delete.if_revision)).map(|()| Vec::new())
         }
-        Change::Modify(modify) => {
-            let owned = owned(shadow, account, &modify.app);
-            owned.and_then(|app| check_revision(app, modify.if_revision)).map(|()| Vec::new())
-        }
+        Change::Modify(modify) => owned(shadow, account, &modify.app).and_then(|app| {
+            if app.is_deleted {
+                return Err(Why::BeingDeleted);
+            }
+            check_revision(app, modify.if_revision).map(|()| Vec::new())
+        }),
         Change::Upgrade(upgrade) => write(shadow, account, &upgrade.app, upgrade.if_revision),
         Change::Rollback(rollback) => write(shadow, account, &rollback.app, rollback.if_revision),
         Change::DeleteVersion(delete) => write(shadow, account, &delete.app, delete.if_revision),

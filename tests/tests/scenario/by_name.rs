@@ -95,6 +95,19 @@ async fn what_promises_a_machine_is_refused_and_what_is_harmless_is_echoed() {
     assert_eq!((&answer["TotalCount"], &answer["Code"]), (&json!(1), &json!(0)));
     assert_eq!((&made["HostName"], &made["Disk"], &made["Cpu"]), (&json!("batch"), &json!(20), &json!("2")));
     assert_eq!((&made["Status"], &made["Memory"]), (&json!("Running"), &json!(4096)));
+    for (name, value, expected) in [
+        ("SecurityGroupId", "sg-1", 0),
+        ("VSwitchId", "vsw-1", 0),
+        ("ImageId", "m-1", 0),
+        ("ServiceStatus", r#"["serving"]"#, 0),
+        ("ServiceStatus", "[]", 1),
+        ("InstanceResourceType", "SmallInstance", 0),
+        ("InstanceResourceType", "EnsInstance", 1),
+        ("SearchKey", "x", 1),
+    ] {
+        let answer = client.ask("DescribeInstances", &[(name, value)]).await.unwrap();
+        assert_eq!(answer["TotalCount"], expected, "{name}={value}");
+    }
     let types = client.ask("DescribeInstanceTypes", &[]).await.unwrap();
     assert!(types["InstanceTypes"]["InstanceType"].as_array().is_some_and(|types| types.len() > 5));
 }

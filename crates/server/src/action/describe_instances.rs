@@ -41,7 +41,9 @@ fn is_asked(own: &OwnInstance, request: &Request) -> bool {
     let has = |(key, value): &(String, Option<String>)| {
         own.tags.iter().any(|tag| tag.key == *key && value.as_ref().is_none_or(|value| tag.value == *value))
     };
-    among(&request.instance_ids, own.id.as_str())
+    !request.matches_nothing
+        && is(&request.instance_resource_type, RESOURCE_TYPE)
+        && among(&request.instance_ids, own.id.as_str())
         && among(&request.ens_region_ids, own.node.as_str())
         && is(&request.instance_name, &own.name)
         && is(&request.instance_type, own.spec.as_str())

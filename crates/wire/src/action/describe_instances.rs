@@ -30,6 +30,13 @@ pub static ENTRY: Action = Action {
         Parameter::text("Status", "Running").about("Only of this status: Running."),
         Parameter::of("Tags", ARRAY, r#"[{"TagKey":"team","TagValue":"video"}]"#)
             .about("Only with all of these tags: a JSON array of TagKey and TagValue."),
+        Parameter::text("InstanceResourceType", "EnsInstance").about("Only of this kind: EnsInstance."),
+        Parameter::text("ImageId", "").about(HAS_NONE),
+        Parameter::text("IntranetIp", "").about(HAS_NONE),
+        Parameter::text("NetworkId", "").about(HAS_NONE),
+        Parameter::text("SecurityGroupId", "").about(HAS_NONE),
+        Parameter::of("ServiceStatus", ARRAY, r#"["serving"]"#).about(HAS_NONE),
+        Parameter::text("VSwitchId", "").about(HAS_NONE),
         Parameter::text("OrderByParams", "").about("Without effect: they come in the order of their ids."),
         Parameter::text("SearchKey", "").about("Without effect."),
         super::PAGE_NUMBER,
@@ -46,6 +53,11 @@ pub static ENTRY: Action = Action {
     errors: PublishedError::SIX,
     example: r#"{"Code":0,"Instances":{"Instance":[]},"PageNumber":1,"PageSize":10,"TotalCount":0,"RequestId":"5B2E8A0C-9F3D-4E55-8C1F-0A6F5D2B7E11"}"#,
 };
+
+/// A share of an edge node has nothing that these could be asked of.
+const HAS_NONE: &str = "No instance here has one: nothing matches.";
+const MATCHES_NOTHING: [&str; 6] =
+    ["ImageId", "IntranetIp", "NetworkId", "SecurityGroupId", "ServiceStatus", "VSwitchId"];
 
 const ARRAY: ValueType = ValueType::JsonArray { minimum_items: 0, maximum_items: 100 };
 const IDS: Parameter = Parameter::of("InstanceIds", ARRAY, r#"["i-5s9boobrmh5000kv4jmi0oeai"]"#);
@@ -75,6 +87,9 @@ pub struct Request {
     pub instance_name: Option<String>,
     pub instance_type: Option<String>,
     pub status: Option<String>,
+    pub instance_resource_type: Option<String>,
+    /// Something is asked for that no instance here has.
+    pub matches_nothing: bool,
     /// Keys with their values, where one is asked for.
     pub tags: Vec<(String, Option<String>)>,
     /// `None` = everything.
@@ -102,10 +117,19 @@ impl Request {
             instance_name: owned(parameters, "InstanceName"),
             instance_type: owned(parameters, "InstanceType"),
             status: owned(parameters, "Status"),
+            instance_resource_type: owned(parameters, "InstanceResourceType"),
+            matches_nothing: MATCHES_NOTHING
+                .iter()
+                .any(|name| parameters.text(name).is_some() || is_list_of_something(parameters.json(name))),
             tags: tags(parameters)?,
             page: Page::read(parameters),
         })
     }
+}
+
+/// An empty list asks for nothing.
+fn is_list_of_something(given: Option<&Value>) -> bool {
+    given.and_then(Value::as_array).is_some_and(|list| !list.is_empty())
 }
 
 fn tags(parameters: &Parameters) -> Result<Vec<(String, Option<String>)>, Error> {

@@ -142,8 +142,15 @@ fn served(operation: &Operation, target: &Target) -> Involved {
         region_code: asked.region_code.clone(),
         isp_code: asked.isp.as_ref().map(ToString::to_string),
         wanted: asked.wanted,
+        by_name: asked.by_name,
     });
-    involved(operation, role, item)
+    let made_room =
+        operation.targets.iter().find(|other| other.replaced_by.as_ref() == Some(&target.instance));
+    Involved {
+        replaces: made_room.map(|old| old.instance.to_string()),
+        replaced_by: target.replaced_by.as_ref().map(ToString::to_string),
+        ..involved(operation, role, item)
+    }
 }
 
 fn involved(operation: &Operation, role: &str, item: Option<Item>) -> Involved {
@@ -159,6 +166,8 @@ fn involved(operation: &Operation, role: &str, item: Option<Item>) -> Involved {
         status: operation.status.as_str().to_owned(),
         outcome: operation.outcome.clone(),
         item,
+        replaces: None,
+        replaced_by: None,
     }
 }
 

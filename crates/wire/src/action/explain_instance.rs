@@ -76,8 +76,11 @@ const INVOLVED: &[Member] = &[
             Member::text("RegionCode", "310100"),
             Member::text("IspCode", "cmcc"),
             Member::integer("Wanted", "5"),
+            Member::flag("ByName", "false"),
         ],
     ),
+    Member::text("Replaces", "i-7kq02mzx91ab000kv4jmi0oea"),
+    Member::text("ReplacedBy", "i-5s9boobrmh5000kv4jmi0oeai"),
 ];
 
 #[derive(Clone, Debug)]
@@ -157,6 +160,12 @@ pub struct Involved {
     pub outcome: Option<String>,
     /// The selector item that it served.
     pub item: Option<Item>,
+    /// Of a move: the instance whose place it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// Of a move: the instance that took its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,4 +175,7 @@ pub struct Item {
     pub region_code: Option<String>,
     pub isp_code: Option<String>,
     pub wanted: u32,
+    /// It named its instances.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_name: bool,
 }

@@ -78,6 +78,16 @@ fn reasons(instance: &Value) -> Vec<String> {
         if operation["Item"].is_object() {
             lines.push(format!("    for {}", item(&operation["Item"])));
         }
+        let within = match &instance["Scope"] {
+            Value::Object(_) => format!(", within {}", place(&instance["Scope"])),
+            _ => String::new(),
+        };
+        if let Some(old) = operation["Replaces"].as_str() {
+            lines.push(format!("    in place of {old}{within}"));
+        }
+        if let Some(new) = operation["ReplacedBy"].as_str() {
+            lines.push(format!("    {new} took its place{within}"));
+        }
         let outcome = operation["Outcome"].as_str().map(|said| format!(": {said}")).unwrap_or_default();
         lines.push(format!("    {}{outcome}", text("Status").to_lowercase()));
     }
@@ -97,6 +107,9 @@ fn reasons(instance: &Value) -> Vec<String> {
 
 /// `item 0 of its selector: 5 within 310100/cmcc`.
 fn item(item: &Value) -> String {
+    if item["ByName"] == true {
+        return format!("item {} of its selector: {} by name", item["Index"], item["Wanted"]);
+    }
     format!("item {} of its selector: {} within {}", item["Index"], item["Wanted"], place(item))
 }
 
@@ -150,6 +163,25 @@ Why:
   2026-03-27T08:05:02Z  `i-1` on `cn-x` is given up"
         );
         assert_eq!(lines(&instance, Why::LeftOut).len(), 11);
+    }
+
+    #[test]
+    fn what_was_named_or_moved_says_so() {
+        let named = json!({"Operations": [{"Role": "Released", "OperationId": "AAE9", "Action": "RescaleApplication",
+            "Item": {"Index": 0, "RegionCode": null, "IspCode": null, "Wanted": 2, "ByName": true}}]});
+        let moved = |key: &str| {
+            json!({"Scope": {"RegionCode": "310100", "IspCode": null}, "Operations": [{"Role": "Placed",
+                "OperationId": "AAE9", "Action": "DrainEdgeNode", key: "i-2"}]})
+        };
+        for (instance, expected) in [
+            (named, "for item 0 of its selector: 2 by name"),
+            (moved("Replaces"), "in place of i-2, within 310100"),
+            (moved("ReplacedBy"), "i-2 took its place, within 310100"),
+        ] {
+            let told = lines(&instance, Why::Told);
+
+            assert!(told.iter().any(|line| line.trim() == expected), "{told:?}");
+        }
     }
 
     #[test]

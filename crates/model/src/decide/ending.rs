@@ -81,7 +81,8 @@ pub(super) fn expire(draft: &mut Draft, operation: &OperationId) {
     match operation.undoing {
         Some(cause) => undone(draft, &operation, cause),
         None => {
-            let cause = format!("timeout after {} s", operation.timeout_s);
+            let cause =
+                with_held(&draft.state, &operation, format!("timeout after {} s", operation.timeout_s));
             let texts = failure(&operation, &cause);
             end(draft, &operation, OperationStatus::Failed, texts);
         }
@@ -91,7 +92,8 @@ pub(super) fn expire(draft: &mut Draft, operation: &OperationId) {
 /// Ends `operation` because somebody canceled it, with what is done by now.
 pub(super) fn keep(draft: &mut Draft, operation: &OperationId) {
     let Some(operation) = draft.state.operations.get(operation).cloned() else { return };
-    let texts = failure(&operation, "canceled, what was done is kept");
+    let cause = with_held(&draft.state, &operation, "canceled, what was done is kept".to_owned());
+    let texts = failure(&operation, &cause);
     end(draft, &operation, OperationStatus::Canceled, texts);
 }
 
@@ -174,6 +176,14 @@ fn progress(operation: &Operation) -> String {
             }
             text
         }
+    }
+}
+
+/// `cause`, and what of the operation cannot be reached, which stays.
+fn with_held(state: &State, operation: &Operation, cause: String) -> String {
+    match operation.tally.out_of_reach {
+        0 => cause,
+        _ => format!("{cause} ({})", out_of_reach(state, operation)),
     }
 }
 

@@ -45,6 +45,26 @@ fn a_canceled_add_keeps_what_is_ready() {
 }
 
 #[test]
+fn what_cannot_be_reached_when_an_add_is_canceled_is_told() {
+    let mut house = House::with_ready(1);
+    house
+        .add(vec![item(SHANGHAI, None, 2), item(WUXI, None, 1)])
+        .expect("there is room, and nothing is in the way");
+    let operation = house.operation_of_app();
+    house.unreachable(SHANGHAI);
+
+    house.change(cancel(&operation, OnTimeout::Keep)).expect("there is room, and nothing is in the way");
+
+    let (_, outcome) = status(&house, &operation);
+    assert_eq!(
+        outcome,
+        "canceled, what was done is kept (2 on `cn-shanghai-cmcc` held: unreachable since 2026-01-01 00:00:00 UTC): \
+         0 of 3 ready"
+    );
+    assert_eq!(house.held_on(SHANGHAI).len(), 3, "nobody can say that they do not run");
+}
+
+#[test]
 fn an_undone_add_leaves_what_was_before() {
     let (mut house, operation) = half_done();
 

@@ -54,6 +54,7 @@ pub struct State {
     /// Instances by themselves, whether or not an application runs on them.
     pub(crate) owned: OrdMap<InstanceId, Arc<OwnInstance>>,
     pub(crate) owned_by_account: OrdSet<(AccountId, InstanceId)>,
+    pub(crate) owned_by_node: OrdSet<(EdgeNodeId, InstanceId)>,
     /// Which instances a cell has, and so an application: its cells lie side by side.
     pub(crate) cells: OrdSet<(CellKey, InstanceId)>,
     pub(crate) deployments: OrdSet<String>,
@@ -167,9 +168,22 @@ impl State {
         versions.filter(move |(_, version)| version.pins.values().any(|pin| pin == digest))
     }
 
-    /// How many instances are on `node`, of all accounts, those being released included.
+    /// How many instances are on `node`, of all accounts, those being released and those that carry nothing included.
     pub fn instance_count(&self, node: &EdgeNodeId) -> usize {
-        self.instances_on(node).count()
+        self.instances_on(node).count() + self.bare_instances_on(node).count()
+    }
+
+    /// Instances by themselves on one node that carry nothing, of all accounts: they take their room all the same.
+    pub(crate) fn bare_instances_on<'a>(
+        &'a self,
+        node: &'a EdgeNodeId,
+    ) -> impl Iterator<Item = &'a Arc<OwnInstance>> + 'a {
+        let first = (node.clone(), InstanceId::default());
+        self.owned_by_node
+            .range(first..)
+            .take_while(move |(owner, _)| owner == node)
+            .filter_map(|(_, id)| self.owned.get(id))
+            .filter(|own| own.hosted_by.is_none())
     }
 
     /// The id that an account knows an instance by.
@@ -327,6 +341,12 @@ impl<'a> AccountView<'a> {
             .range(first..)
             .take_while(move |(owner, _)| owner == account)
             .filter_map(|(_, id)| state.owned.get(id))
+    }
+
+    /// Those on one node that carry nothing.
+    pub fn bare_instances_on(&self, node: &'a EdgeNodeId) -> impl Iterator<Item = &'a Arc<OwnInstance>> + 'a {
+        let account = self.account;
+        self.state.bare_instances_on(node).filter(move |own| own.account == *account)
     }
 
     pub fn operation(&self, id: &OperationId) -> Option<&'a Arc<Operation>> {

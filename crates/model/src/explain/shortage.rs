@@ -177,7 +177,7 @@ fn where_at(fleet: &Fleet, scope: &ScopedItem) -> String {
     }
 }
 
-/// Who holds instances on `nodes`, the most first: `hello 6, video 3`.
+/// Who holds instances on `nodes`, the most first: `hello 6, video 3, own instances 2`.
 fn users(state: &State, nodes: &[&EdgeNodeId], names: &Names<'_>) -> String {
     let mut by_app: BTreeMap<&AppId, u32> = BTreeMap::new();
     let instances = nodes.iter().flat_map(|node| state.instances_on(node));
@@ -188,7 +188,14 @@ fn users(state: &State, nodes: &[&EdgeNodeId], names: &Names<'_>) -> String {
         *by_app.entry(&instance.app).or_default() += 1;
     }
     let mut named: Vec<(&str, u32)> = Vec::new();
-    let mut others = 0;
+    let (mut others, mut own) = (0, 0);
+    let bare = nodes.iter().flat_map(|node| state.bare_instances_on(node));
+    for (number, instance) in bare.enumerate() {
+        if number == MOST_COUNTED {
+            return String::new();
+        }
+        *(if instance.account == *names.account { &mut own } else { &mut others }) += 1;
+    }
     for (app, count) in by_app {
         match state.applications.get(app).filter(|application| application.account == *names.account) {
             Some(application) => named.push((&application.meta.name, count)),
@@ -199,6 +206,9 @@ fn users(state: &State, nodes: &[&EdgeNodeId], names: &Names<'_>) -> String {
     let more: u32 = named.iter().skip(MOST_NAMED).map(|(_, count)| count).sum();
     let mut words: Vec<String> =
         named.iter().take(MOST_NAMED).map(|(name, count)| format!("{name} {count}")).collect();
+    if own > 0 {
+        words.push(format!("own instances {own}"));
+    }
     if more + others > 0 {
         words.push(format!("others {}", more + others));
     }

@@ -80,6 +80,34 @@ fn what_was_given_up_is_remembered_with_what_it_carried() {
 }
 
 #[test]
+fn what_carries_nothing_is_counted_where_it_takes_room() {
+    let (mut house, ids) = house_with(4);
+    let node = EdgeNodeId::new(SHANGHAI);
+    let short = |house: &House| {
+        let asked = rescale(Direction::Add, vec![item(SHANGHAI, None, 12)]);
+        let planned = decide::plan(house.state(), &permit(), &asked).expect("it can be read").plan;
+        decide::shortage(house.state(), &permit(), &asked, &planned)
+            .expect("it can be read")
+            .expect("it is short")
+    };
+    assert_eq!(house.state().instance_count(&node), 4);
+    assert!(
+        short(&house).contains("8 free of 12, spec ens.sn1.tiny; used by: own instances 4"),
+        "{}",
+        short(&house)
+    );
+
+    house.change(host(&ids[..1])).expect("there is room, and nothing is in the way");
+    house.ready(&house.held());
+
+    let house = house.restarted();
+    assert_eq!(house.state().instance_count(&node), 4, "what is hosted on is not counted twice");
+    assert!(short(&house).contains("own instances 3"), "{}", short(&house));
+    let permit = permit();
+    assert_eq!(house.state().account(&permit).bare_instances_on(&node).count(), 3);
+}
+
+#[test]
 fn they_are_kept_over_a_restart_and_in_a_snapshot() {
     let (mut house, ids) = house_with(2);
     house.change(host(&ids[..1])).expect("there is room, and nothing is in the way");

@@ -44,8 +44,18 @@ fn edge_node(state: &State, permit: &Permit, node: &EdgeNodeId) -> EdgeNode {
     }
 }
 
+/// Nobody but its account moves what exists by itself.
+const BARE: &str = "exists by itself and is never moved; `ReleaseInstance` gives it up";
+
 fn stays(state: &State, permit: &Permit, node: &EdgeNodeId) -> Vec<NotMoved> {
     let mut found = Vec::new();
+    if state.drain_of(node).is_some() {
+        found.extend(state.account(permit).bare_instances_on(node).map(|own| NotMoved {
+            instance_id: own.id.to_string(),
+            ens_region_id: node.to_string(),
+            reason: BARE.to_owned(),
+        }));
+    }
     for staying in decide::staying(state, node) {
         if state.account(permit).application(&staying.app).is_none() {
             continue;

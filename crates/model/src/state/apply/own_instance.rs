@@ -18,6 +18,7 @@ impl State {
     /// Enters one wherever it is looked up; itself is inserted by the caller. It takes its room whatever runs on it.
     pub(in crate::state) fn index_own(&mut self, own: &OwnInstance) {
         self.owned_by_account.insert((own.account.clone(), own.id.clone()));
+        self.owned_by_node.insert((own.node.clone(), own.id.clone()));
         let used = self.used.entry(own.node.clone()).or_default();
         *used = used.plus(own.resources);
     }
@@ -25,6 +26,7 @@ impl State {
     pub(super) fn disown(&mut self, now: Now, id: &InstanceId) {
         let Some(own) = self.owned.remove(id) else { return };
         self.owned_by_account.remove(&(own.account.clone(), id.clone()));
+        self.owned_by_node.remove(&(own.node.clone(), id.clone()));
         self.free(&own.node, own.resources);
         // It is released in the append that accepts the call, so that is the account's last one.
         let operations = (own.account.clone(), 0)..=(own.account.clone(), u64::MAX);

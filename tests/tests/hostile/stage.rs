@@ -104,6 +104,23 @@ impl Stage {
         Self::on(Site::configured(Engine::Simulated, &format!("[limits]\n{limits}\n")).unwrap())
     }
 
+    /// With these faults, of which one cuts `node` off.
+    pub(crate) fn with_faults(faults: &[String], node: &str) -> Self {
+        let mut site = Site::empty(Engine::Simulated).unwrap();
+        site.restart_with(|command| {
+            command.args(faults.iter().flat_map(|fault| ["--fault", fault]));
+        })
+        .unwrap();
+        let stage = Self::on(site);
+        let began = Instant::now();
+        let asked = Draft::of("DescribeEdgeNodes", &[("EnsRegionId", node)]);
+        while stage.ask(&asked)["EdgeNodes"][0]["Reachable"] != json!(false) {
+            assert!(began.elapsed() < SETTLED_AT_MOST, "{node} can be reached");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        stage
+    }
+
     fn on(site: Site) -> Self {
         let key = Key::of(&site.data_dir()).unwrap();
         let address = site.server().url.trim_start_matches("http://").to_owned();
@@ -228,9 +245,14 @@ impl Stage {
 
     /// Waits until the application's last change has ended.
     pub(crate) fn settle(&self) {
+        self.settle_of(&self.app_id);
+    }
+
+    /// The same for another one.
+    pub(crate) fn settle_of(&self, app_id: &str) {
         let began = Instant::now();
         loop {
-            let answer = self.ask(&Draft::of("DescribeDeviceService", &[("AppId", &self.app_id)]));
+            let answer = self.ask(&Draft::of("DescribeDeviceService", &[("AppId", app_id)]));
             if answer["AppStatus"]["Phase"] == "RUNNING" {
                 return;
             }

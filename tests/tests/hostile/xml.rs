@@ -13,12 +13,19 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Where nothing is placed.
 const NODE: &str = "cn-wuhan-telecom";
 
-/// Nothing runs here that could be canceled, nothing can be placed better, no edge node is out of reach, and time passes.
-const REFUSED_HERE: [&str; 4] = ["CancelOperation", "RebalanceApplication", "LoseEdgeNode", "AdvanceClock"];
+/// Out of reach, and so to be declared lost.
+const LOST: &str = "cn-kunming-telecom";
+
+/// Where nothing ever becomes ready: what is to come there lasts until it is canceled.
+const SLOW: &str = "cn-beijing-cmcc";
+
+/// Time passes by itself here.
+const REFUSED_HERE: &str = "AdvanceClock";
 
 #[test]
 fn every_action_says_in_xml_what_it_says_in_json() {
-    let stage = Stage::set();
+    let faults = [format!("{LOST}:unreachable=1"), format!("{SLOW}:ready=1")];
+    let stage = Stage::with_faults(&faults, LOST);
     let calls = calls(&stage);
     let called: BTreeSet<&str> = calls.iter().map(|call| call.action.as_str()).collect();
     let answering = ACTIONS.iter().filter(|action| action.kind != Kind::Stream).map(|action| action.name);
@@ -26,7 +33,7 @@ fn every_action_says_in_xml_what_it_says_in_json() {
 
     for call in &calls {
         let (status, root) = match call.action.as_str() {
-            refused if REFUSED_HERE.contains(&refused) => (400, "Error".to_owned()),
+            REFUSED_HERE => (400, "Error".to_owned()),
             action => (200, format!("{action}Response")),
         };
         let json = in_json(&stage, call, status);
@@ -59,14 +66,45 @@ fn every_refusal_says_in_xml_what_it_says_in_json() {
     }
 }
 
-/// One call of every action; a write has a token, so that asking twice is one change and one answer.
-fn calls(stage: &Stage) -> Vec<Draft> {
+/// The AppId of an application without instances.
+fn create(stage: &Stage, name: &str) -> String {
+    let created = Draft::of("CreateApplication", &[("Template", &template(name))]);
+    stage.ask(&created)["AppId"].as_str().unwrap().to_owned()
+}
+
+fn template(name: &str) -> String {
     let template = json!({
-        "appMetaData": {"appName": "shown-in-xml", "description": "a < b & \r\n\"c\" 上海"},
+        "appMetaData": {"appName": name, "description": "a < b & \r\n\"c\" 上海"},
         "resourceAttribute": {"instanceSpec": "ens.sn1.tiny"},
         "resourceSelector": [],
         "workload": [{"name": "web", "podSpec": {"containers": [{"name": "web", "image": "oci:/none"}]}}],
     });
+    template.to_string()
+}
+
+/// Two more of an application, anywhere in this.
+fn add(app_id: &str, region_code: &str) -> Draft {
+    let selector = json!([{"regionCode": region_code, "ispCode": "cmcc", "count": 2}]).to_string();
+    Draft::of(
+        "RescaleApplication",
+        &[("AppId", app_id), ("RescaleType", "Add"), ("ResourceSelector", &selector)],
+    )
+}
+
+/// The AppId of an application with both instances on one edge node, where one on each of two would be better: the other
+/// was not to be had when they came.
+fn lopsided(stage: &Stage) -> String {
+    let app_id = create(stage, "lopsided");
+    let other = [("EnsRegionId", "cn-shanghai-cmcc-4")];
+    stage.ask(&Draft::of("DrainEdgeNode", &other));
+    stage.ask(&add(&app_id, "310100"));
+    stage.settle_of(&app_id);
+    stage.ask(&Draft::of("ResumeEdgeNode", &other));
+    app_id
+}
+
+/// One call of every action; a write has a token, so that asking twice is one change and one answer.
+fn calls(stage: &Stage) -> Vec<Draft> {
     let app = ("AppId", stage.app_id.as_str());
     let all = ("AppVersions", "All");
     let added = stage.ask(&stage.rescale().with("ClientToken", "rescale"));
@@ -87,8 +125,12 @@ fn calls(stage: &Stage) -> Vec<Draft> {
     );
     let own = stage.ask(&run)["InstanceIds"][0].as_str().unwrap().to_owned();
     let plan = [app, ("RescaleType", "Add"), ("ResourceSelector", r#"[{"count":3},{"count":900}]"#)];
+    let lopsided = lopsided(stage);
+    let waiting = stage.ask(&add(&create(stage, "waiting"), SLOW));
+    let waiting = waiting["RequestId"].as_str().unwrap();
+    let moves = [("AppId", lopsided.as_str()), ("MaxMoves", "1")];
     vec![
-        Draft::of("CreateApplication", &[("Template", &template.to_string()), ("ClientToken", "create")]),
+        Draft::of("CreateApplication", &[("Template", &template("shown-in-xml")), ("ClientToken", "create")]),
         stage.rescale().with("ClientToken", "rescale"),
         Draft::of("DescribeApplication", &[app, all, ("Level", "RegionId")]),
         Draft::of("ListApplications", &[all]),
@@ -110,13 +152,16 @@ fn calls(stage: &Stage) -> Vec<Draft> {
         Draft::of("ProtectInstances", &[("InstanceIds", &ids), ("ClientToken", "protect")]),
         Draft::of("UnprotectInstances", &[("InstanceIds", &ids), ("ClientToken", "unprotect")]),
         Draft::of("ModifyApplicationAttribute", &[app, ("MinReady", "1"), ("ClientToken", "modify")]),
-        Draft::of("PlanRebalanceApplication", &[app, ("MaxMoves", "1")]),
-        Draft::of("RebalanceApplication", &[app, ("MaxMoves", "1"), ("ClientToken", "rebalance")]),
+        Draft::of("PlanRebalanceApplication", &moves),
+        Draft::of("RebalanceApplication", &moves).with("ClientToken", "rebalance"),
         Draft::of("DescribeEdgeNodes", &[("EnsRegionId", NODE)]),
         Draft::of("DrainEdgeNode", &[("EnsRegionId", NODE), ("ClientToken", "drain")]),
         Draft::of("ResumeEdgeNode", &[("EnsRegionId", NODE), ("ClientToken", "resume")]),
-        Draft::of("LoseEdgeNode", &[("EnsRegionId", NODE), ("ClientToken", "lose")]),
-        Draft::of("CancelOperation", &[("OperationId", operation), ("ClientToken", "cancel")]),
+        Draft::of("LoseEdgeNode", &[("EnsRegionId", LOST), ("ClientToken", "lose")]),
+        Draft::of(
+            "CancelOperation",
+            &[("OperationId", waiting), ("Mode", "undo"), ("ClientToken", "cancel")],
+        ),
         Draft::of("DeleteApplication", &[app, ("ClientToken", "delete")]),
     ]
 }

@@ -42,7 +42,7 @@ fn bash_completes_commands_options_and_values() {
         (&["ensemble", "rescale", "--if-"], &["--if-revision", "--if-plan"]),
         (&["ensemble", "app", "list", "--output", "nd"], &["ndjson"]),
         (&["ensemble", "completion", "z"], &["zsh"]),
-        (&["ensemble", "call", "DescribeEn"], &["DescribeEnsRegions"]),
+        (&["ensemble", "call", "DescribeEnsR"], &["DescribeEnsRegions"]),
     ] {
         let mut found = offered(&script, words);
         found.sort();

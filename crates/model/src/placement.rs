@@ -18,6 +18,7 @@ mod solve;
 mod victims;
 
 use crate::application::Strategy;
+use crate::fleet::EdgeNode;
 use crate::id::{AppId, EdgeNodeId, InstanceId, PlanId, VersionName};
 use crate::plan::{Placement, Plan, PlannedItem};
 use crate::selector::{Level, SelectorItem};
@@ -95,6 +96,15 @@ pub fn place(state: &State, request: &PlaceRequest<'_>) -> Result<Plan, Selector
         outcomes.into_iter().map(|outcome| posed.name(state.fleet(), outcome)).collect();
     alternatives::for_add(state, &chains, request, &items, &mut planned);
     Ok(plan(planned))
+}
+
+/// How many more instances of `spec` an edge node would take now, on its carriers together: none while it cannot be
+/// reached or is draining.
+pub fn room_on(state: &State, node: &EdgeNode, spec: Resources) -> u32 {
+    if !state.is_reachable(&node.id) || state.drain_of(&node.id).is_some() {
+        return 0;
+    }
+    alternatives::room(node.capacity.minus(state.used(&node.id)), spec)
 }
 
 /// Plans which instances a Del takes back (`decisions.md` §1.8). An item that asks for more than there is carries

@@ -279,14 +279,37 @@ impl PublishedError {
     /// Those of DescribeDeviceService.
     pub const OF_DEVICES: &[Self] = &[Self::NO_PERMISSION, Self::INVALID_FIELD];
     /// Those of the region actions, whose first sentence has a plural of its own.
-    pub const OF_REGIONS: &[Self] = &[
-        Self {
-            code: "MissingParameter",
-            message: "The input parameters that is mandatory for processing this request is not supplied.",
-        },
+    pub const OF_REGIONS: &[Self] = &[Self::MISSING_OF_MANY, Self::NO_PERMISSION, Self::INVALID_FIELD];
+    /// Those of DescribeRegionIsps.
+    pub const OF_CARRIERS: &[Self] = &[
+        Self { code: "Invalid%s", message: "The specified parameter %s is invalid." },
+        Self { code: "Missing%s", message: "You must specify the parameter %s." },
         Self::NO_PERMISSION,
         Self::INVALID_FIELD,
     ];
+    /// Those of the actions about districts, whose first sentence names a parameter that they do not have.
+    pub const OF_DISTRICTS: &[Self] = &[
+        Self {
+            code: "MissingParameter",
+            message: "The input parameter domainName that is mandatory for processing this request is not supplied.",
+        },
+        Self { code: "InstanceIdNotFound", message: "The input parameter instancdId that is not found." },
+        Self::NO_PERMISSION,
+        Self::CALL,
+        Self::INVALID_FIELD,
+    ];
+    /// Those of what there is room for.
+    pub const OF_RESOURCES: &[Self] = &[
+        Self::MISSING_OF_MANY,
+        Self { code: "InstanceNotExists", message: "The user have no instances." },
+        Self::CALL,
+        Self::NO_PERMISSION,
+        Self::INVALID_FIELD,
+    ];
+    const MISSING_OF_MANY: Self = Self {
+        code: "MissingParameter",
+        message: "The input parameters that is mandatory for processing this request is not supplied.",
+    };
 }
 
 impl Access {

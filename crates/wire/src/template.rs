@@ -23,6 +23,9 @@ use std::collections::HashSet;
 const MAX_WORKLOADS: usize = 20;
 const MAX_POD_COUNT: u32 = 100;
 const MAX_DESCRIPTION: usize = 256;
+/// Most GB of a disk, and most Mbit/s.
+pub const MOST_SIZE: u32 = 1_000_000;
+pub const LEAST_SYSTEM_DISK_GB: u32 = 20;
 
 /// A template whose every rule holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,7 +157,7 @@ fn is_version_name(name: &str) -> bool {
 }
 
 fn resources(attribute: &Field<'_>) -> Result<ResourceAttribute, Error> {
-    const MOST: u32 = 1_000_000;
+    const MOST: u32 = MOST_SIZE;
     let spec = attribute.required("instanceSpec")?;
     let instance_spec = spec.text()?.to_owned();
     if instance_spec.is_empty() {
@@ -170,7 +173,11 @@ fn resources(attribute: &Field<'_>) -> Result<ResourceAttribute, Error> {
         resource_type: attribute.choice("resourceType", &["Ens", "BareMetal-Arm"])?,
         resource_agent: if agent.is_empty() { "Linux".to_owned() } else { agent },
         instance_spec,
-        system_disk_gb: attribute.integer_or("systemDiskSize", (20, MOST), 20)?,
+        system_disk_gb: attribute.integer_or(
+            "systemDiskSize",
+            (LEAST_SYSTEM_DISK_GB, MOST),
+            LEAST_SYSTEM_DISK_GB,
+        )?,
         data_disk_gb: attribute.integer_or("dataDiskSize", (0, MOST), 0)?,
         bandwidth_out_mbit: attribute.integer_or("bandwithOut", (0, MOST), 10)?,
         area_level: area_level(attribute)?,

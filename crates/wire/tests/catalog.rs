@@ -14,16 +14,22 @@ fn published() -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// ENS took it out of its API, and out of its metadata (ens-api.md §4.6).
+const REMOVED: &str = "DescribeApplicationResourceSummary";
+
+/// The metadata tells its values in the description only.
+const VALUES_IN_PROSE: &str = "NetLevelCode";
+
 fn of_ens() -> impl Iterator<Item = &'static Action> {
     // Of the actions about instances there is no published metadata here, only their shapes (ens-api.md §4.7).
     let of_ours = |group: Group| matches!(group, Group::Extension | Group::Instance);
-    ACTIONS.iter().copied().filter(move |action| !of_ours(action.group))
+    ACTIONS.iter().copied().filter(move |action| !of_ours(action.group) && action.name != REMOVED)
 }
 
 #[test]
 fn parameters_are_the_published_ones_in_their_order() {
     let (published, ours) = (published(), catalog::api_docs());
-    assert_eq!(of_ens().count(), 7);
+    assert_eq!(of_ens().count(), 13);
     for action in of_ens() {
         let expected = published["apis"][action.name]["parameters"].as_array().unwrap();
         let rendered = ours["apis"][action.name]["parameters"].as_array().unwrap();
@@ -32,6 +38,9 @@ fn parameters_are_the_published_ones_in_their_order() {
             assert_eq!(rendered[at]["name"], *name, "{}", action.name);
             assert_eq!(rendered[at]["in"], parameter["in"], "{} {name}", action.name);
             for member in ["type", "format", "required", "enum"] {
+                if *name == VALUES_IN_PROSE && member == "enum" {
+                    continue;
+                }
                 let (is, should) = (&rendered[at]["schema"][member], &parameter["schema"][member]);
                 assert_eq!(is, should, "{} {name} {member}", action.name);
             }

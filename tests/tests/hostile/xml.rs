@@ -125,6 +125,7 @@ fn calls(stage: &Stage) -> Vec<Draft> {
     );
     let own = stage.ask(&run)["InstanceIds"][0].as_str().unwrap().to_owned();
     let plan = [app, ("RescaleType", "Add"), ("ResourceSelector", r#"[{"count":3},{"count":900}]"#)];
+    let level = ("NetLevelCode", "Middle");
     let lopsided = lopsided(stage);
     let waiting = stage.ask(&add(&create(stage, "waiting"), SLOW));
     let waiting = waiting["RequestId"].as_str().unwrap();
@@ -136,6 +137,13 @@ fn calls(stage: &Stage) -> Vec<Draft> {
         Draft::of("ListApplications", &[all]),
         Draft::of("DescribeDeviceService", &[app]),
         Draft::of("DescribeEnsRegions", &[]),
+        Draft::of("DescribeRegionIsps", &[("EnsRegionId", "cn-wuxi-telecom_unicom_cmcc-3")]),
+        Draft::of("DescribeEnsNetLevel", &[]),
+        Draft::of("DescribeEnsNetDistrict", &[level]),
+        Draft::of("DescribeEnsNetSaleDistrict", &[level]),
+        Draft::of("DescribeAvailableResource", &[]),
+        Draft::of("DescribeAvailableResourceInfo", &[]),
+        Draft::of("DescribeApplicationResourceSummary", &[("Level", "RegionId")]),
         Draft::of("PlanRescaleApplication", &plan),
         Draft::of("DescribeOperation", &[("OperationId", operation)]),
         Draft::of("ListOperations", &[app]),

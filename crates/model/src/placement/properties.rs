@@ -2,7 +2,7 @@
 
 use super::fixture::{TINY, adding, app, instance, put, put_many, releasing, with_fleet};
 use super::scope::{Chains, resolve};
-use super::{Excluded, Exclusion, PlaceRequest, pick_victims, place};
+use super::{Excluded, Exclusion, PlaceRequest, pick_victims, place, room_on};
 use crate::application::Strategy as Spreading;
 use crate::fleet::builtin::districts;
 use crate::fleet::{EdgeNode, EngineKind, Fleet};
@@ -468,4 +468,23 @@ fn an_excluded_node_is_left_out_of_an_area_and_refused_by_name() {
     assert_eq!(plan.items[0].placements[0].node.as_str(), "n1");
     assert_eq!(fault.kind, super::FaultKind::OutOfReach(EdgeNodeId::new("n0")));
     assert_eq!(fault.text, "edge node `n0` takes nothing now: its engine `here` cannot be reached");
+}
+
+proptest! {
+    #[test]
+    fn room_is_what_fits_and_one_more_does_not(state in any_state()) {
+        for node in &state.fleet().nodes {
+            let none = Excluded::new();
+            let fits = |count: u32| {
+                let region_code = Some(node.id.to_string());
+                let items = [SelectorItem { region_code, isp: None, count, instances: Vec::new() }];
+                let request = PlaceRequest { level: Level::RegionId, ..adding(None, &items, &none) };
+                place(&state, &request).expect("the node is there").fits()
+            };
+            let room = room_on(&state, node, TINY);
+
+            prop_assert!(room == 0 || fits(room), "{} of {}", room, node.id);
+            prop_assert!(!fits(room + 1), "{} of {}", room, node.id);
+        }
+    }
 }

@@ -32,23 +32,30 @@ pub(super) fn handle(context: &Context, permit: &Permit, request: &Request) -> R
     };
     let order: Option<BTreeSet<&InstanceId>> =
         asked.order.map(|order| order.targets.iter().map(|target| &target.instance).collect());
-    let mut resource_infos = Vec::new();
+    let mut found = Vec::new();
     for application in applications {
         for instance in account.instances(&application.id) {
             let is_asked = asked.instance.is_none_or(|asked| asked.id == instance.id)
                 && order.as_ref().is_none_or(|order| order.contains(&instance.id))
                 && region.is_none_or(|region| region == instance.node.as_str());
             if is_asked {
-                resource_infos.push(device::resource_info(application, instance, fleet));
+                found.push((application, instance));
             }
         }
     }
+    // An instance's id is drawn at random: what stands side by side here is what is side by side.
+    found.sort_by_key(|(application, instance)| {
+        (&application.id, &instance.node, &instance.isp, instance.created_at, &instance.id)
+    });
     Ok(Answer::of(&Response {
         request_id: context.request_id.clone(),
         resource_detail_infos: Vec::new(),
         app_status: application.map(|application| device::status(application)),
         app_meta_data: application.map(|application| device::meta_data(application)),
-        resource_infos,
+        resource_infos: found
+            .into_iter()
+            .map(|(application, instance)| device::resource_info(application, instance, fleet))
+            .collect(),
     }))
 }
 

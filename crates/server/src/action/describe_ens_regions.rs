@@ -2,6 +2,7 @@
 //! members. Nodes are the operator's: every account sees the same.
 
 use super::{Answer, Context};
+use crate::view::district::chain;
 use ensemble_model::fleet::EdgeNode;
 use ensemble_model::permit::Permit;
 use ensemble_model::spec::Resources as Taken;
@@ -41,23 +42,12 @@ fn region(state: &State, node: &EdgeNode) -> EnsRegion {
         name: node.name.clone(),
         province: node.province.clone(),
         isps: node.isps.iter().map(ToString::to_string).filter(|isp| !isp.is_empty()).collect(),
-        districts: districts(state, node),
+        districts: chain(state.fleet(), node).map(|district| district.code.to_string()).collect(),
         capacity: resources(node.capacity),
         used: resources(state.used(&node.id)),
         instances: state.instance_count(&node.id),
         engine: node.engine.to_string(),
     }
-}
-
-/// The node's own district and those above it, narrowest first.
-fn districts(state: &State, node: &EdgeNode) -> Vec<String> {
-    let fleet = state.fleet();
-    let own = node.district.as_ref().and_then(|code| fleet.district(code.as_str()));
-    let fathers = std::iter::successors(own, |district| {
-        district.father.as_ref().and_then(|code| fleet.district(code.as_str()))
-    });
-    // As many levels as there are; the bound keeps a broken table from looping.
-    fathers.take(8).map(|district| district.code.to_string()).collect()
 }
 
 fn resources(taken: Taken) -> Resources {

@@ -10,13 +10,20 @@ mod create_application;
 mod delete_app_version;
 mod delete_application;
 mod describe_application;
+mod describe_application_resource_summary;
+mod describe_available_resource;
+mod describe_available_resource_info;
 mod describe_device_service;
 mod describe_edge_nodes;
+mod describe_ens_net_district;
+mod describe_ens_net_level;
+mod describe_ens_net_sale_district;
 mod describe_ens_regions;
 mod describe_images;
 mod describe_instance_logs;
 mod describe_instances;
 mod describe_operation;
+mod describe_region_isps;
 mod explain_instance;
 mod list_applications;
 mod list_operations;
@@ -26,6 +33,7 @@ mod protect_instances;
 mod prune_images;
 mod rebalance_application;
 pub(crate) mod refusal;
+mod regions;
 mod release_instance;
 mod rescale_application;
 mod rollback_application;
@@ -249,9 +257,9 @@ fn read(context: &Context, permit: Result<Permit, Error>, parameters: &Parameter
             let request = wire::describe_device_service::Request::read(parameters)?;
             describe_device_service::handle(context, &permit?, &request)
         }
-        "DescribeEnsRegions" => {
-            let request = wire::describe_ens_regions::Request::read(parameters)?;
-            describe_ens_regions::handle(context, &permit?, &request)
+        "DescribeApplicationResourceSummary" => {
+            let request = wire::describe_application_resource_summary::Request::read(parameters)?;
+            Ok(describe_application_resource_summary::handle(context, &permit?, &request))
         }
         "PlanRescaleApplication" => {
             let request = wire::plan_rescale_application::Request::read(parameters)?;
@@ -285,7 +293,7 @@ fn read(context: &Context, permit: Result<Permit, Error>, parameters: &Parameter
             let request = wire::list_operations::Request::read(parameters)?;
             list_operations::handle(context, &permit?, &request)
         }
-        name => Err(Error::action_not_found(name)),
+        _ => regions::read(context, permit, parameters),
     }
 }
 

@@ -42,6 +42,24 @@ pub(super) fn unit(fleet: &Fleet, node: &EdgeNode, level: Level) -> Unit {
     }
 }
 
+/// The node's own district and those above it, narrowest first.
+pub(crate) fn chain<'a>(fleet: &'a Fleet, node: &'a EdgeNode) -> impl Iterator<Item = &'a District> {
+    let own = node.district.as_ref().and_then(|code| fleet.district(code.as_str()));
+    let father = |district: &&'a District| fleet.district(district.father.as_ref()?.as_str());
+    // As many levels as there are; the bound keeps a broken table from looping.
+    std::iter::successors(own, father).take(8)
+}
+
+/// As DescribeEnsNetDistrict and fleet files call it.
+pub(crate) fn level_name(level: DistrictLevel) -> &'static str {
+    match level {
+        DistrictLevel::National => "National",
+        DistrictLevel::Big => "Big",
+        DistrictLevel::Middle => "Middle",
+        DistrictLevel::Small => "Small",
+    }
+}
+
 fn name(district: &District) -> &str {
     &district.name
 }

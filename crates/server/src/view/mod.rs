@@ -2,9 +2,10 @@
 //! Must not change or decide anything, and sees one account at a time. What is shown is what is durable.
 
 pub(crate) mod application;
+pub(crate) mod carrier;
 mod detail;
 pub(crate) mod device;
-mod district;
+pub(crate) mod district;
 pub(crate) mod event;
 pub(crate) mod operation;
 mod parameters;
@@ -12,6 +13,7 @@ pub(crate) mod plan;
 mod port;
 pub(crate) mod pulls;
 mod selection;
+pub(crate) mod summary;
 #[cfg(test)]
 mod tests;
 pub(crate) mod why;

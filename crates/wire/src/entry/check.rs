@@ -17,7 +17,7 @@ impl Action {
             parameter.presence == Presence::Required && raw.filled(parameter.name).is_none()
         });
         if let Some(parameter) = missing {
-            return Err(Error::missing_parameter(parameter.name));
+            return Err(self.missing(parameter.name));
         }
         let mut checked = Parameters::default();
         for parameter in self.parameters {
@@ -33,6 +33,15 @@ impl Action {
             }
         }
         Ok(checked)
+    }
+
+    /// In the sentence of the action's own table, where that differs from the usual one.
+    fn missing(&self, name: &str) -> Error {
+        let mut error = Error::missing_parameter(name);
+        if let Some(published) = self.errors.iter().find(|error| error.code == "MissingParameter") {
+            published.message.clone_into(&mut error.message);
+        }
+        error
     }
 }
 

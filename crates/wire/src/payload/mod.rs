@@ -8,6 +8,7 @@ pub mod instance;
 pub mod log;
 pub mod operation;
 pub mod plan;
+pub mod summary;
 
 use serde::Serialize;
 use serde_json::{Map, Value};

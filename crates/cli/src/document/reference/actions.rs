@@ -10,7 +10,8 @@ use ensemble_wire::entry::{
 };
 use serde_json::Value;
 
-const GROUPS: [Group; 4] = [Group::Application, Group::Device, Group::Region, Group::Extension];
+const GROUPS: [Group; 5] =
+    [Group::Application, Group::Device, Group::Instance, Group::Region, Group::Extension];
 
 /// Longest example that stands in a table.
 const SHORT: usize = 60;
@@ -206,7 +207,10 @@ fn action_errors(action: &Action) -> String {
     ));
     let rows = action.errors.iter().map(|error| {
         let heading = errors::heading_of(error.code);
-        vec![format!("[{}](../errors.md#{})", code(error.code), heading), error.message.to_owned()]
+        let name = code(error.code);
+        let name =
+            if errors::is_told(error.code) { format!("[{name}](../errors.md#{heading})") } else { name };
+        vec![name, error.message.to_owned()]
     });
     text + &table(&["Code", "Message"], rows)
 }

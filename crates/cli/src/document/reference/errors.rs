@@ -41,6 +41,12 @@ pub(super) fn heading_of(published: &str) -> String {
     anchor(&published.replace("%s", "<Name>"))
 }
 
+/// Whether there is anything to say of a code: not of one that its action publishes and nothing here answers.
+pub(super) fn is_told(published: &str) -> bool {
+    let heading = heading_of(published);
+    Code::all().iter().any(|code| anchor(&code.as_text()) == heading)
+}
+
 /// Angle brackets would be taken for HTML.
 fn plain(code: &str) -> String {
     code.replace('<', "\\<").replace('>', "\\>")

@@ -49,10 +49,12 @@ class Python:
         )
 
     def __call__(self, action, **parameters):
-        request = getattr(models, f"{action}Request")().from_map(parameters)
+        # An action without parameters has no class for them.
+        request = getattr(models, f"{action}Request", None)
         method = getattr(self._client, re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower())
         with _refusals():
-            return method(request).body.to_map()
+            answer = method(request().from_map(parameters)) if request else method()
+            return answer.body.to_map()
 
     def generic(self, action, **parameters):
         """Any action by its name, as the SDK's users call what it has no class for."""

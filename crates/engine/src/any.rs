@@ -2,6 +2,7 @@
 
 use crate::embedded::EmbeddedEngine;
 use crate::embedded::image::PullProgress;
+use crate::exec::{ExecOrder, Execution};
 use crate::simulated::Simulated;
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
 use ensemble_model::id::{Digest, InstanceId};
@@ -53,6 +54,13 @@ impl Engine for AnyEngine {
         match self {
             Self::Embedded(engine) => engine.logs(query).await,
             Self::Simulated(engine) => engine.logs(query).await,
+        }
+    }
+
+    async fn exec(&self, order: ExecOrder) -> Result<Execution, Error> {
+        match self {
+            Self::Embedded(engine) => engine.exec(order).await,
+            Self::Simulated(engine) => engine.exec(order).await,
         }
     }
 

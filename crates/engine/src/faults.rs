@@ -2,6 +2,7 @@
 //! instances fail, switchable while it runs. The simulator and the tests share it; nothing behind or before it can
 //! tell. The shell only: what it lets through is decided by `ensemble_supervision::faults`.
 
+use crate::exec::{ExecOrder, Execution};
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
 use ensemble_model::id::EngineName;
 use ensemble_model::observation::Observation;
@@ -108,6 +109,13 @@ impl<E: Engine + 'static> Engine for Faulty<E> {
             return Err(Error::Unreachable { reason: "its edge node is cut off".to_owned() });
         }
         self.engine.logs(query).await
+    }
+
+    async fn exec(&self, order: ExecOrder) -> Result<Execution, Error> {
+        if self.switch.shared.filter().is_cut_off(&order.instance) {
+            return Err(Error::Unreachable { reason: "its edge node is cut off".to_owned() });
+        }
+        self.engine.exec(order).await
     }
 
     async fn shut_down(&self) {

@@ -4,6 +4,7 @@
 
 pub mod any;
 pub mod embedded;
+pub mod exec;
 pub mod faults;
 pub mod simulated;
 
@@ -11,6 +12,7 @@ use embedded::image::PullProgress;
 use ensemble_model::id::{Digest, InstanceId};
 use ensemble_model::time::WallTime;
 use ensemble_model::wanted::Wanted;
+use exec::{ExecOrder, Execution};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -33,6 +35,9 @@ pub trait Engine: Send + Sync {
     /// The last lines that one container of a pod wrote, oldest first.
     fn logs(&self, query: LogQuery) -> impl Future<Output = Result<Vec<LogLine>, Error>> + Send;
 
+    /// Runs a command in a running container; returns once it runs.
+    fn exec(&self, order: ExecOrder) -> impl Future<Output = Result<Execution, Error>> + Send;
+
     /// Stops converging and reporting; containers stay.
     fn shut_down(&self) -> impl Future<Output = ()> + Send;
 }
@@ -53,6 +58,10 @@ impl<E: Engine> Engine for Arc<E> {
 
     fn logs(&self, query: LogQuery) -> impl Future<Output = Result<Vec<LogLine>, Error>> + Send {
         (**self).logs(query)
+    }
+
+    fn exec(&self, order: ExecOrder) -> impl Future<Output = Result<Execution, Error>> + Send {
+        (**self).exec(order)
     }
 
     fn shut_down(&self) -> impl Future<Output = ()> + Send {
@@ -104,6 +113,14 @@ pub enum Error {
     StaleEpoch { offered: u64, current: u64 },
     #[error("no logs of `{instance}` are kept")]
     NoLogs { instance: InstanceId },
+    #[error("the container does not run")]
+    NotRunning { instance: InstanceId },
+    #[error("{reason}")]
+    NoProgram { reason: String },
+    #[error("the engine runs no programs, so there is no container to run a command in")]
+    NoExec,
+    #[error("the command could not be started: {reason}")]
+    Exec { reason: String },
     #[error("the engine cannot be reached: {reason}")]
     Unreachable { reason: String },
     #[error("could not read `{path}`")]

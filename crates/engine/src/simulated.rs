@@ -9,6 +9,7 @@ mod life;
 mod site;
 pub mod world;
 
+use crate::exec::{ExecOrder, Execution};
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
 use ensemble_model::id::{EdgeNodeId, EngineName};
 use ensemble_model::observation::Observation;
@@ -114,6 +115,11 @@ impl Engine for Simulated {
             true => Ok(Vec::new()),
             false => Err(Error::NoLogs { instance: query.instance }),
         }
+    }
+
+    /// Nothing runs, so nothing can be run in it.
+    async fn exec(&self, _: ExecOrder) -> Result<Execution, Error> {
+        Err(Error::NoExec)
     }
 
     async fn shut_down(&self) {

@@ -2,6 +2,7 @@
 //! for logs. All work is the supervisor's.
 
 use super::cgroup::{self, Hierarchies, Subtree};
+use super::exec;
 use super::image::{self, Extent, ImageStore, Images, Pruned, PullProgress, RegistrySettings};
 use super::kernel::{self, Linux};
 use super::logs;
@@ -12,6 +13,7 @@ use super::supervisor::machine::Machine;
 use super::supervisor::program::Program;
 use super::supervisor::watch::Watches;
 use super::supervisor::{Message, Shell};
+use crate::exec::{ExecOrder, Execution};
 use crate::{Capabilities, Engine, Error, LogLine, LogQuery};
 use ensemble_model::id::{Digest, EngineName, InstanceId};
 use ensemble_model::observation::Observation;
@@ -266,6 +268,10 @@ impl Engine for EmbeddedEngine {
         let machine = Arc::clone(&self.machine);
         let read = tokio::task::spawn_blocking(move || read_logs(&machine.layout, query)).await;
         read.map_err(|_| Error::Unreachable { reason: "reading the log broke".to_owned() })?
+    }
+
+    async fn exec(&self, order: ExecOrder) -> Result<Execution, Error> {
+        exec::begin(Arc::clone(&self.machine), order).await
     }
 
     async fn shut_down(&self) {

@@ -5,6 +5,7 @@
 pub mod cgroup;
 pub mod container_spec;
 mod engine;
+mod exec;
 pub mod image;
 pub mod kernel;
 mod logs;

@@ -3,6 +3,7 @@
 //! Without root every test says by name that it is skipped. Nothing may be left behind, also on failure.
 
 mod engine;
+mod exec;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod misfortune;

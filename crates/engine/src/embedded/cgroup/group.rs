@@ -83,6 +83,53 @@ impl ContainerGroup {
         fs::write(unified.join("cgroup.procs"), pid.to_string())
     }
 
+    /// Makes a group below this one, of one hierarchy only: nothing is limited by it, its processes are killed together.
+    /// None where there is no hierarchy for that.
+    pub fn branch(&self, name: &str) -> io::Result<Option<Self>> {
+        let Some(parent) = self.unified.as_ref().or(self.freezer.as_ref()) else { return Ok(None) };
+        let path = parent.join(name);
+        fs::create_dir(&path)?;
+        let unified = self.unified.is_some().then(|| path.clone());
+        let below = self.below.join(name);
+        let paths = vec![path];
+        Ok(Some(Self { below, paths, freezer: None, memory: None, unified, unified_is_ours: false }))
+    }
+
+    /// Where a process writes itself to, to become a member; the right to is that of whoever opens it.
+    pub fn open_members(&self) -> io::Result<fs::File> {
+        let path = self.paths.first().ok_or(io::ErrorKind::NotFound)?;
+        fs::File::options().write(true).open(path.join("cgroup.procs"))
+    }
+
+    /// Hands its processes to the group above it, and removes it.
+    ///
+    /// # Errors
+    /// It keeps getting new ones.
+    pub fn dissolve(&self) -> Result<(), Error> {
+        const TRIES: usize = 20;
+        for path in &self.paths {
+            let Some(parent) = path.parent() else { continue };
+            for _ in 0..TRIES {
+                let mut members = BTreeSet::new();
+                collect_processes(path, 0, &mut members);
+                if members.is_empty() {
+                    break;
+                }
+                for pid in members {
+                    // One that has ended meanwhile need not go anywhere.
+                    let _ = fs::write(parent.join("cgroup.procs"), pid.to_string());
+                }
+            }
+            match fs::remove_dir(path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::Remove { path: path.clone(), source });
+                }
+                Err(_) | Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// How many processes of the group the kernel killed for want of memory. Gone with the group.
     pub fn out_of_memory_kills(&self) -> u64 {
         let Some((files, path)) = &self.memory else { return 0 };

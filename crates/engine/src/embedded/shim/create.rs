@@ -133,7 +133,7 @@ fn fault(reason: String) -> Error {
 }
 
 /// libcontainer's errors say nothing at their top; the causes do.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -3,13 +3,16 @@
 //! through a pipe that the program never inherits.
 
 use crate::embedded::seccomp::Filters;
+use crate::exec::{WindowSize, set_size};
 use ensemble_supervision::record::Prospect;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use oci_spec::runtime::Spec;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::ffi::CString;
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +23,34 @@ use std::rc::Rc;
 pub(super) struct FilteredExecutor {
     filters: Filters,
     report: Rc<std::fs::File>,
+    entrance: Option<Rc<Entrance>>,
+}
+
+/// What a command passes that joins a container which runs already.
+pub(super) struct Entrance {
+    /// `cgroup.procs` of a group for it and all it begins, opened outside.
+    pub(super) members: Option<std::fs::File>,
+    /// The container's first process: were it gone, what was joined could be a stranger's.
+    pub(super) container: OwnedFd,
+    /// Its terminal's size, before it can ask.
+    pub(super) window: Option<WindowSize>,
+}
+
+impl Entrance {
+    fn pass(&self) -> io::Result<()> {
+        let mut polled = [PollFd::new(&self.container, PollFlags::IN)];
+        poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        if !polled[0].revents().is_empty() {
+            return Err(io::Error::other("the container has ended"));
+        }
+        if let Some(window) = self.window {
+            set_size(rustix::stdio::stdin(), window)?;
+        }
+        match &self.members {
+            Some(members) => (&*members).write_all(b"0"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Why a program cannot be executed, as sent through the pipe.
@@ -49,7 +80,12 @@ impl ProgramFault {
 impl FilteredExecutor {
     /// `report` must be close-on-exec: its end of file says that the program runs.
     pub(super) fn new(filters: Filters, report: std::fs::File) -> Self {
-        Self { filters, report: Rc::new(report) }
+        Self { filters, report: Rc::new(report), entrance: None }
+    }
+
+    /// For a command in a container that runs already.
+    pub(super) fn through(self, entrance: Entrance) -> Self {
+        Self { entrance: Some(Rc::new(entrance)), ..self }
     }
 
     fn tell(&self, fault: ProgramFault) -> String {
@@ -73,6 +109,9 @@ impl FilteredExecutor {
             .map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(nul)?;
+        if let Some(entrance) = &self.entrance {
+            entrance.pass().map_err(|error| failed(Prospect::Retry, error.to_string()))?;
+        }
         restore_signals()
             .map_err(|error| failed(Prospect::Retry, format!("could not restore signals: {error}")))?;
         self.filters.apply().map_err(|error| failed(Prospect::Retry, error.to_string()))?;

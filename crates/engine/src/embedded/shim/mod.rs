@@ -4,6 +4,7 @@
 //! It takes orders only from files and signals, and never touches another container's directory.
 
 mod create;
+pub mod exec;
 mod executor;
 mod finish;
 pub mod order;

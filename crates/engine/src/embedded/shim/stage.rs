@@ -43,6 +43,20 @@ pub(super) fn leave_session() -> Result<Session, Error> {
     detach().map_err(Error::step("leave the session"))
 }
 
+/// What a process for one command leaves of where it was started: a session and a working directory of its own,
+/// standard streams on `/dev/null`. Returns what its standard input was.
+pub(super) fn leave_terminal() -> io::Result<OwnedFd> {
+    // Or Ctrl-C at the server would end this one before it has ended its command.
+    let _ = rustix::process::setsid();
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    rustix::process::chdir("/")?;
+    let _ = rustix::thread::set_name(c"ensemble-exec");
+    let stdin = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let null = rustix::fs::openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    Ok(stdin)
+}
+
 /// Out of the control plane's groups, so that stopping it does not stop us.
 pub(super) fn enter_groups(order: &Order) -> Result<(), Error> {
     for file in &order.supervisor_groups {

@@ -336,7 +336,7 @@ fn read_line(pipe: &OwnedFd, patience: Instant) -> io::Result<Vec<u8>> {
     read_while(pipe, patience, |bytes| bytes.last() != Some(&b'\n'))
 }
 
-fn read_until_end(pipe: &OwnedFd, patience: Instant) -> io::Result<Vec<u8>> {
+pub(super) fn read_until_end(pipe: &OwnedFd, patience: Instant) -> io::Result<Vec<u8>> {
     read_while(pipe, patience, |_| true)
 }
 

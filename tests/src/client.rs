@@ -78,8 +78,30 @@ impl Client {
         }
     }
 
+    /// Sends a call whose connection goes on with another protocol.
+    pub async fn upgrade(
+        &self,
+        action: &str,
+        parameters: &[(&str, &str)],
+        protocol: &str,
+    ) -> Result<reqwest::Upgraded> {
+        let request = self.request(action, parameters);
+        let response = request.header("connection", "Upgrade").header("upgrade", protocol).send().await?;
+        anyhow::ensure!(
+            response.status() == 101,
+            "answered {}: {}",
+            response.status(),
+            response.text().await?
+        );
+        Ok(response.upgrade().await?)
+    }
+
     /// Sends a call and returns the answer's head; the body is still to come.
     pub async fn send(&self, action: &str, parameters: &[(&str, &str)]) -> Result<reqwest::Response> {
+        Ok(self.request(action, parameters).send().await?)
+    }
+
+    fn request(&self, action: &str, parameters: &[(&str, &str)]) -> reqwest::RequestBuilder {
         let query: RawParameters = parameters.iter().copied().collect();
         let unsigned = v3::Unsigned {
             method: "POST",
@@ -98,7 +120,7 @@ impl Client {
         for (name, value) in v3::sign(&unsigned, &key) {
             request = request.header(name, value);
         }
-        Ok(request.send().await?)
+        request
     }
 
     /// The whole application, every version, per edge node: the JSON inside `Application`.

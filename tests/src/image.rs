@@ -7,7 +7,10 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Command;
 
 /// How a layer is packed, and in whose words the manifest speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +100,66 @@ pub fn hello_edge(form: Form, padding: usize) -> Result<Built> {
     Ok(Built { media_type: form.manifest(), manifest, blobs: [vec![config], blobs].concat() })
 }
 
+/// A small root file system of this machine's own programs, with the libraries that they are loaded from: `sh` and those
+/// named. Runs `sh` with whatever arguments it is given.
+///
+/// # Errors
+/// When a program is not there.
+pub fn of_machine(programs: &[&str]) -> Result<Built> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut libraries = BTreeSet::new();
+    for name in ["sh"].iter().chain(programs) {
+        let path = format!("/usr/bin/{name}");
+        add_file(&mut archive, &path, &format!("bin/{name}"))?;
+        let loaded = Command::new("ldd").arg(&path).output()?;
+        let words = String::from_utf8(loaded.stdout)?;
+        libraries.extend(words.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned));
+    }
+    for library in libraries {
+        add_file(&mut archive, &library, library.trim_start_matches('/'))?;
+    }
+    let layer = archive.into_inner()?;
+    let config = json!({
+        "architecture": architecture(),
+        "os": "linux",
+        "config": {"Entrypoint": ["/bin/sh"], "Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
+    });
+    let (form, config) = (Form::OciPlain, serde_json::to_vec(&config)?);
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": form.manifest(),
+        "config": descriptor(form.config(), &config),
+        "layers": [descriptor(form.layer(), &layer)],
+    });
+    let manifest = serde_json::to_vec(&manifest)?;
+    Ok(Built { media_type: form.manifest(), manifest, blobs: vec![config, layer] })
+}
+
+fn add_file(archive: &mut tar::Builder<Vec<u8>>, from: &str, name: &str) -> Result<()> {
+    let content = std::fs::read(from).with_context(|| format!("`{from}`"))?;
+    archive.append_data(&mut header(content.len()), name, content.as_slice())?;
+    Ok(())
+}
+
+impl Built {
+    /// Writes it as an OCI layout, which `oci:PATH` names.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn write_layout(&self, path: &Path) -> Result<()> {
+        let blobs = path.join("blobs/sha256");
+        std::fs::create_dir_all(&blobs)?;
+        for blob in self.blobs.iter().chain([&self.manifest]) {
+            std::fs::write(blobs.join(digest(blob).trim_start_matches("sha256:")), blob)?;
+        }
+        let index = json!({"schemaVersion": 2, "manifests": [descriptor(self.media_type, &self.manifest)]});
+        std::fs::write(path.join("index.json"), index.to_string())?;
+        std::fs::write(path.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        Ok(())
+    }
+}
+
 /// An index over manifests with their platforms, with an attestation before them as builders put it.
 pub fn index(entries: &[(&Built, &str, Option<&str>)]) -> Result<Vec<u8>> {
     let attestation = json!({
@@ -157,15 +220,19 @@ fn program() -> Result<Vec<u8>> {
 }
 
 fn tar(name: &str, content: &[u8]) -> Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header(content.len()), name, content)?;
+    Ok(archive.into_inner()?)
+}
+
+fn header(length: usize) -> tar::Header {
     let mut header = tar::Header::new_ustar();
     header.set_mode(0o755);
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
-    header.set_size(content.len() as u64);
-    let mut archive = tar::Builder::new(Vec::new());
-    archive.append_data(&mut header, name, content)?;
-    Ok(archive.into_inner()?)
+    header.set_size(length as u64);
+    header
 }
 
 /// Bytes that look random and are the same each time.

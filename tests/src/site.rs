@@ -129,6 +129,14 @@ impl Site {
         Ok(())
     }
 
+    /// The command line against this site's server, not yet run.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(server::binary());
+        server::without_key(&mut command);
+        command.arg("--data-dir").arg(self.data_dir()).args(arguments);
+        command
+    }
+
     /// Runs the command line against this site's server and returns its stdout.
     pub fn ensemble(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(server::binary());

@@ -6,7 +6,7 @@ use ensemble_wire::catalog::API_VERSION;
 use ensemble_wire::parameters::RawParameters;
 use ensemble_wire::signature::Key;
 use ensemble_wire::signature::v3::{self, Unsigned};
-use reqwest::{Certificate, Response};
+use reqwest::{Certificate, Response, StatusCode, Upgraded, header};
 use serde_json::Value;
 use std::error::Error;
 use std::fs;
@@ -88,7 +88,39 @@ impl Client {
         Err(refusal(&serde_json::from_slice(&body).unwrap_or_default()))
     }
 
+    /// Calls an action that goes on with a protocol of its own, and returns the connection.
+    pub(crate) async fn upgrade(
+        &self,
+        action: &str,
+        parameters: &Parameters,
+        protocol: &str,
+    ) -> Result<Upgraded, Failure> {
+        let response = self.send_asking(action, parameters, Some(protocol)).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return response.upgrade().await.map_err(|error| self.unreachable(&error));
+        }
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        if status.is_success() {
+            return Err(Failure::new(
+                Exit::Failed,
+                format!("{} does not go on with {protocol}", self.endpoint.url),
+            )
+            .hint("a proxy in between has to pass `Upgrade` on"));
+        }
+        Err(refusal(&serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
     async fn send(&self, action: &str, parameters: &Parameters) -> Result<Response, Failure> {
+        self.send_asking(action, parameters, None).await
+    }
+
+    async fn send_asking(
+        &self,
+        action: &str,
+        parameters: &Parameters,
+        upgrade: Option<&str>,
+    ) -> Result<Response, Failure> {
         let query: RawParameters = parameters.iter().cloned().collect();
         let host = self.endpoint.url.split("://").nth(1).unwrap_or_default();
         let unsigned = Unsigned {
@@ -111,6 +143,9 @@ impl Client {
         let mut request = self.http.post(format!("{}/?{}", self.endpoint.url, query.canonical(None)));
         for (name, value) in v3::sign(&unsigned, &key) {
             request = request.header(name, value);
+        }
+        if let Some(protocol) = upgrade {
+            request = request.header(header::CONNECTION, "Upgrade").header(header::UPGRADE, protocol);
         }
         request.send().await.map_err(|error| self.unreachable(&error))
     }

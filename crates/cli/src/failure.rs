@@ -7,15 +7,17 @@ use std::fmt;
 /// Why `ensemble` ends, as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    Done = 0,
-    Failed = 1,
-    Usage = 2,
-    Refused = 3,
-    Credentials = 4,
-    DoesNotFit = 5,
-    StillRunning = 6,
-    Unreachable = 7,
-    Interrupted = 130,
+    Done,
+    Failed,
+    Usage,
+    Refused,
+    Credentials,
+    DoesNotFit,
+    StillRunning,
+    Unreachable,
+    Interrupted,
+    /// What a command in a container ended with.
+    Of(u8),
 }
 
 impl Exit {
@@ -33,7 +35,18 @@ impl Exit {
     ];
 
     pub(crate) fn number(self) -> u8 {
-        self as u8
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::Credentials => 4,
+            Self::DoesNotFit => 5,
+            Self::StillRunning => 6,
+            Self::Unreachable => 7,
+            Self::Interrupted => 130,
+            Self::Of(code) => code,
+        }
     }
 
     pub(crate) fn meaning(self) -> &'static str {
@@ -47,6 +60,7 @@ impl Exit {
             Self::StillRunning => "still running when --wait-timeout ended",
             Self::Unreachable => "server not reachable",
             Self::Interrupted => "interrupted (the operation goes on)",
+            Self::Of(_) => "the code of the command in the container",
         }
     }
 }

@@ -14,6 +14,7 @@ use ensemble_engine::embedded::image::{
 };
 use ensemble_engine::embedded::preflight::{self, Finding, PreflightInput, Severity};
 use ensemble_engine::embedded::{self, EmbeddedConfig, EmbeddedEngine};
+use ensemble_engine::exec::{ExecOrder, Execution};
 use ensemble_engine::faults::{FaultSwitch, Faulty};
 use ensemble_engine::simulated::Simulated;
 use ensemble_engine::{Engine, Error, LogLine, LogQuery};
@@ -150,6 +151,17 @@ impl Engines {
     pub(crate) async fn logs(&self, name: &EngineName, query: LogQuery) -> Result<Vec<LogLine>, Error> {
         match self.drivers.get(name) {
             Some(driver) => driver.logs(query).await,
+            None => Err(Error::Unreachable { reason: format!("the fleet has no engine `{name}`") }),
+        }
+    }
+
+    /// Runs a command in a container; returns once it runs.
+    ///
+    /// # Errors
+    /// As for [`Self::logs`].
+    pub(crate) async fn exec(&self, name: &EngineName, order: ExecOrder) -> Result<Execution, Error> {
+        match self.drivers.get(name) {
+            Some(driver) => driver.exec(order).await,
             None => Err(Error::Unreachable { reason: format!("the fleet has no engine `{name}`") }),
         }
     }

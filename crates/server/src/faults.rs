@@ -4,6 +4,7 @@
 
 use crate::causes::chain;
 use ensemble_engine::any::AnyEngine;
+use ensemble_engine::exec::{ExecOrder, Execution};
 use ensemble_engine::faults::{FaultSwitch, Faults, Faulty};
 use ensemble_engine::{Engine, Error, LogLine, LogQuery};
 use ensemble_model::id::EdgeNodeId;
@@ -40,6 +41,13 @@ impl Driver {
         match self {
             Self::Plain(engine) => engine.logs(query).await,
             Self::Faulty(engine) => engine.logs(query).await,
+        }
+    }
+
+    pub(crate) async fn exec(&self, order: ExecOrder) -> Result<Execution, Error> {
+        match self {
+            Self::Plain(engine) => engine.exec(order).await,
+            Self::Faulty(engine) => engine.exec(order).await,
         }
     }
 

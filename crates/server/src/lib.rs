@@ -17,6 +17,7 @@ pub mod dismantle;
 pub mod emulation;
 pub mod engines;
 pub mod ephemeral;
+mod exec;
 pub mod faults;
 mod file_error;
 pub mod fleet;

@@ -108,6 +108,7 @@ impl Reloader {
         if registries != self.settings.registry_settings() {
             self.services.engines.change_registries(&registries);
         }
+        self.services.commands.limit(settings.limits.commands);
         self.services.cache_bytes.store(settings.images.cache_bytes, Ordering::Relaxed);
         let terms = Terms { limits: settings.limits.clone(), metrics: settings.metrics, tls };
         self.terms.send_replace(Arc::new(terms));

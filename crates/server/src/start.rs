@@ -15,6 +15,7 @@ use crate::credentials::{Credentials, GivenKey, KeyOrigin};
 use crate::data_dir::{self, DataDir, Scheme};
 use crate::emulation::{Emulation, Keeping, Time};
 use crate::engines::{self, Engines, Simulation, Started};
+use crate::exec::Commands;
 use crate::fleet;
 use crate::gateway::Gateway;
 use crate::gateway::listen::{self, Terms};
@@ -151,7 +152,6 @@ pub async fn serve_until<S: LogStore>(
     let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
     data_dir.write_endpoint(scheme, address)?;
     let ready = ready(&data_dir, settings, (&credentials, origin), &fleet, &restoration, (scheme, address));
-    let log = data_dir.path().join(data_dir::LOG_FILE);
     let phase = signals.phase.subscribe();
     let services = Arc::new(Services {
         control,
@@ -159,9 +159,10 @@ pub async fn serve_until<S: LogStore>(
         restoration,
         owner: credentials.account.clone(),
         cache_bytes: AtomicU64::new(settings.images.cache_bytes),
+        commands: Commands::new(settings.limits.commands),
         phase,
         metrics,
-        log,
+        log: data_dir.path().join(data_dir::LOG_FILE),
         clock,
         stepper,
         seeds,

@@ -51,6 +51,7 @@ pub static ACTIONS: &[&Action] = &[
     &action::change_edge_node::RESUME_ENTRY,
     &action::change_edge_node::LOSE_ENTRY,
     &action::describe_instance_logs::ENTRY,
+    &action::exec_instance::ENTRY,
     &action::watch::ENTRY,
     &action::advance_clock::ENTRY,
     &action::confirm_restore::ENTRY,

@@ -2,8 +2,10 @@
 //! (gateway.md §4.2, ens-api.md §1.1), and the body that carries them.
 //! Must not know why something failed: whoever refuses says so in `Detail` and `Reason`.
 
+mod denied;
 mod guide;
 
+pub use denied::AccessDeniedDetail;
 pub use guide::Guide;
 
 use serde::{Deserialize, Serialize};
@@ -171,25 +173,18 @@ pub enum Reason {
     ApplicationExists,
     ClientTokenReused,
     EngineUnavailable,
+    /// Nothing can be run in a container that does not run.
+    ContainerNotRunning,
+    /// The container has no such program.
+    CommandNotFound,
+    /// As many commands run in containers as may at once.
+    TooManyCommands,
     /// The server was restored from a backup and only observes.
     RestoreUnconfirmed,
     /// Nobody steps the time of this server.
     ClockRuns,
     /// Built later; refused by name until then.
     NotSupported,
-}
-
-/// Who was denied what, in the documented shape (gateway.md §4.3).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct AccessDeniedDetail {
-    pub auth_action: String,
-    pub auth_principal_display_name: String,
-    pub auth_principal_owner_id: String,
-    pub auth_principal_type: String,
-    pub encoded_diagnostic_message: String,
-    pub no_permission_type: String,
-    pub policy_type: String,
 }
 
 /// A refusal as the client sees it.

@@ -9,6 +9,7 @@ mod by_name;
 mod daemon;
 mod doctor;
 mod emulator;
+mod exec;
 mod failing;
 mod node_ports;
 mod nth_failure;

@@ -10,6 +10,7 @@ mod dismantle;
 mod doctor;
 mod edge_node;
 mod env;
+mod exec;
 mod fleet;
 mod image;
 mod instance;
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     Instance(instance::Command),
     Rebalance(rebalance::Arguments),
     Logs(logs::Arguments),
+    Exec(exec::Arguments),
     Watch(watch::Arguments),
     /// List, show and cancel operations
     #[command(subcommand)]
@@ -94,6 +96,7 @@ impl Command {
             Self::Instance(command) => instance::run(context, command).await,
             Self::Rebalance(arguments) => rebalance::run(context, arguments).await,
             Self::Logs(arguments) => logs::run(context, arguments).await,
+            Self::Exec(arguments) => exec::run(context, arguments).await,
             Self::Watch(arguments) => watch::run(context, arguments).await,
             Self::Operation(command) => operation::run(context, command).await,
             Self::Fleet(command) => fleet::run(context, command).await,

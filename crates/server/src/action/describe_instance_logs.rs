@@ -1,14 +1,14 @@
 //! DescribeInstanceLogs: what a container printed, and with `Follow` what it prints from here on
 //! (`decisions.md` §5). The engine keeps the lines; which container is meant is found out here.
 
+use super::container::Container;
 use super::{Answer, Context, EventStream, Services, unknown_instance};
 use crate::gateway::listen::{Phase, reached};
 use bytes::Bytes;
 use ensemble_engine::{Error as EngineError, LogLine, LogQuery, LogStream};
 use ensemble_model::id::{EngineName, InstanceId};
-use ensemble_model::instance::{Instance, Pod};
 use ensemble_model::permit::Permit;
-use ensemble_model::state::{AccountView, Gone};
+use ensemble_model::state::Gone;
 use ensemble_model::time::WallTime;
 use ensemble_wire::action::describe_instance_logs::{Request, Response};
 use ensemble_wire::error::{Error, Reason, sentence};
@@ -16,7 +16,6 @@ use ensemble_wire::parameters::Flag;
 use ensemble_wire::payload::event::{Closing, HEARTBEAT, frame};
 use ensemble_wire::payload::{log::Line, to_text};
 use ensemble_wire::time::{iso, parse_iso};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time;
@@ -40,8 +39,9 @@ pub(super) async fn handle(context: &Context, permit: Permit, request: Request) 
         .map(|instance| &**instance)
         .or_else(|| gone.map(|gone| &gone.instance))
         .ok_or_else(|| unknown_instance(id.as_str()))?;
-    let container = Container::find(&account, instance, &request)?;
-    let query = container.query(request.since_ms.map(WallTime), request.tail);
+    let (pod, name) = (request.pod_name.as_deref(), request.container_name.as_deref());
+    let container = Container::find(&account, instance, pod, name)?;
+    let query = query_of(&container, request.since_ms.map(WallTime), request.tail);
     match request.follow {
         Flag::Yes => {
             let subject = Followed { services: Arc::clone(&context.services), permit, container, query };
@@ -56,92 +56,15 @@ pub(super) async fn handle(context: &Context, permit: Permit, request: Request) 
     }
 }
 
-/// One container of one pod, and the engine that has it.
-#[derive(Clone)]
-struct Container {
-    engine: EngineName,
-    instance: InstanceId,
-    workload: String,
-    index: u32,
-    name: String,
-}
-
-impl Container {
-    /// # Errors
-    /// `InvalidParameter.PodName` or `.ContainerName` where it is needed and missing, or names none.
-    fn find(account: &AccountView<'_>, instance: &Instance, request: &Request) -> Result<Self, Error> {
-        let pod = pod(account, instance, request.pod_name.as_deref())?;
-        let name = container_name(account, instance, pod, request.container_name.as_deref())?;
-        let engine = account.state().engine_of(&instance.node).cloned().ok_or_else(|| {
-            Error::call_interface(format!("The fleet no longer has the edge node {}.", instance.node))
-                .with_reason(Reason::EngineUnavailable)
-        })?;
-        let (workload, index) = (pod.workload.clone(), pod.index);
-        Ok(Self { engine, instance: instance.id.clone(), workload, index, name })
+fn query_of(container: &Container, since: Option<WallTime>, tail: usize) -> LogQuery {
+    LogQuery {
+        instance: container.instance.clone(),
+        workload: container.workload.clone(),
+        index: container.index,
+        container: container.name.clone(),
+        since,
+        tail,
     }
-
-    fn query(&self, since: Option<WallTime>, tail: usize) -> LogQuery {
-        LogQuery {
-            instance: self.instance.clone(),
-            workload: self.workload.clone(),
-            index: self.index,
-            container: self.name.clone(),
-            since,
-            tail,
-        }
-    }
-}
-
-fn pod<'a>(account: &AccountView<'_>, instance: &'a Instance, asked: Option<&str>) -> Result<&'a Pod, Error> {
-    let app_name = account.application(&instance.app).map_or("", |found| &found.meta.name);
-    let name = |pod: &Pod| instance.device_name(app_name, &pod.workload, pod.index);
-    let found = match (asked, instance.pods.as_slice()) {
-        (None, [only]) => Some(only),
-        (None, _) => None,
-        // The name of an application that is gone is not known any more; the rest of the device's name is.
-        (Some(asked), pods) => pods
-            .iter()
-            .find(|pod| asked == name(pod) || { app_name.is_empty() && asked.ends_with(&name(pod)) }),
-    };
-    found.ok_or_else(|| {
-        let names: Vec<String> = instance.pods.iter().take(20).map(name).collect();
-        let detail =
-            format!("PodName: instance {} has the devices {}.", instance.shown_id(), names.join(", "));
-        Error::invalid_parameter("PodName", detail)
-    })
-}
-
-fn container_name(
-    account: &AccountView<'_>,
-    instance: &Instance,
-    pod: &Pod,
-    asked: Option<&str>,
-) -> Result<String, Error> {
-    let application = account.application(&instance.app);
-    let version = application.and_then(|application| application.version(&instance.version));
-    let workload =
-        version.and_then(|version| version.workloads.iter().find(|workload| workload.name == pod.workload));
-    let Some(workload) = workload else {
-        // The application is gone, and with it what its containers are called.
-        let missing = || {
-            Error::invalid_parameter(
-                "ContainerName",
-                "ContainerName: the application is gone, so it is needed.",
-            )
-        };
-        return asked.map(str::to_owned).ok_or_else(missing);
-    };
-    let names: BTreeSet<&str> = workload.containers.iter().map(|container| container.name.as_str()).collect();
-    let found = match asked {
-        Some(asked) => names.get(asked),
-        None if names.len() == 1 => names.first(),
-        None => None,
-    };
-    found.map(|name| (*name).to_owned()).ok_or_else(|| {
-        let names: Vec<&str> = names.iter().copied().collect();
-        let detail = format!("ContainerName: the pod has the containers {}.", names.join(", "));
-        Error::invalid_parameter("ContainerName", detail)
-    })
 }
 
 /// # Errors
@@ -153,7 +76,7 @@ async fn lines(services: &Services, engine: &EngineName, query: LogQuery) -> Res
         Err(error @ EngineError::Unreachable { .. }) => {
             Err(Error::call_interface(sentence(&error.to_string())).with_reason(Reason::EngineUnavailable))
         }
-        Err(error @ (EngineError::Read { .. } | EngineError::StaleEpoch { .. })) => {
+        Err(error) => {
             tracing::warn!("logs could not be read: {error}");
             Err(Error::call_interface(sentence(&error.to_string())))
         }
@@ -216,7 +139,7 @@ fn follow(followed: Followed) -> EventStream {
                 quiet = 0;
                 yield Ok(Bytes::from_static(HEARTBEAT.as_bytes()));
             }
-            query = container.query(seen.since(), LINES_AT_ONCE);
+            query = query_of(&container, seen.since(), LINES_AT_ONCE);
             tokio::select! {
                 () = reached(&mut phase, Phase::Draining) => {
                     yield Ok(closing("the server is stopping"));

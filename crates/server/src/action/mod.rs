@@ -6,6 +6,7 @@ mod advance_clock;
 mod cancel_operation;
 mod change_edge_node;
 mod confirm_restore;
+mod container;
 mod create_application;
 mod delete_app_version;
 mod delete_application;
@@ -24,6 +25,7 @@ mod describe_instance_logs;
 mod describe_instances;
 mod describe_operation;
 mod describe_region_isps;
+mod exec_instance;
 mod explain_instance;
 mod list_applications;
 mod list_operations;
@@ -44,6 +46,7 @@ mod watch;
 use crate::clock::Clock;
 use crate::control::Control;
 use crate::engines::Engines;
+use crate::exec::{Commands, Session};
 use crate::gateway::listen::Phase;
 use crate::metrics::{Look, Metrics};
 use crate::random::Seeds;
@@ -77,6 +80,8 @@ pub(crate) type EventStream = Pin<Box<dyn Stream<Item = Result<Bytes, Infallible
 pub(crate) enum Answer {
     Whole(Whole),
     Events(EventStream),
+    /// The connection becomes a command's.
+    Takeover(Box<Session>),
 }
 
 /// A body that is complete.
@@ -96,6 +101,8 @@ pub(crate) struct Services {
     pub(crate) owner: AccountId,
     /// The bound of each engine's store of images.
     pub(crate) cache_bytes: AtomicU64,
+    /// Those that run in containers.
+    pub(crate) commands: Arc<Commands>,
     /// Streams end when the server drains.
     pub(crate) phase: tokio::sync::watch::Receiver<Phase>,
     pub(crate) metrics: Arc<Metrics>,
@@ -133,6 +140,8 @@ pub(crate) struct Context {
     pub(crate) request_id: String,
     pub(crate) action: &'static Action,
     pub(crate) source: IpAddr,
+    /// The protocol that its connection is to go on with.
+    pub(crate) upgrade: Option<String>,
     /// What an accepted write keeps of it.
     pub(crate) nonce: Option<Nonce>,
     /// As called, defaults filled in; for the history, so null for a read.
@@ -198,6 +207,10 @@ pub(crate) async fn call(
         "PruneImages" => {
             let request = wire::prune_images::Request::read(parameters)?;
             prune_images::handle(&context, permit?, request).await
+        }
+        "ExecInstance" => {
+            let request = wire::exec_instance::Request::read(parameters)?;
+            exec_instance::handle(&context, permit?, request).await
         }
         "Watch" => {
             let request = wire::watch::Request::read(parameters)?;

@@ -259,6 +259,26 @@ pub const KEYS: &[Key] = &[
         meaning: "How long a connection without a request is kept open for the next one.",
         set: settings::idle_within,
     },
+    Key {
+        name: "limits.commands",
+        form: Form::Count(10_000),
+        default: "32",
+        environment: Some("ENSEMBLE_LIMITS_COMMANDS"),
+        flag: None,
+        takes_effect: TakesEffect::AtReload,
+        meaning: "Commands of `ensemble exec` that run at the same time; more are refused.",
+        set: settings::commands,
+    },
+    Key {
+        name: "limits.command_idle_within",
+        form: Form::Duration,
+        default: "1h",
+        environment: Some("ENSEMBLE_LIMITS_COMMAND_IDLE_WITHIN"),
+        flag: None,
+        takes_effect: TakesEffect::AtReload,
+        meaning: "How long a command of `ensemble exec` may run without a byte to or from it; then it is ended.",
+        set: settings::command_idle_within,
+    },
 ];
 
 /// The key of this name.

@@ -96,6 +96,9 @@ pub struct Limits {
     pub headers_within: Duration,
     pub body_within: Duration,
     pub idle_within: Duration,
+    /// Commands that run in containers at the same time.
+    pub commands: usize,
+    pub command_idle_within: Duration,
 }
 
 impl Settings {
@@ -118,6 +121,8 @@ impl Settings {
                 headers_within: Duration::from_secs(10),
                 body_within: Duration::from_secs(30),
                 idle_within: Duration::from_secs(75),
+                commands: 32,
+                command_idle_within: Duration::from_secs(3_600),
             },
         }
     }
@@ -243,6 +248,16 @@ pub(super) fn body_within(settings: &mut Settings, given: &Given) -> Result<(), 
 
 pub(super) fn idle_within(settings: &mut Settings, given: &Given) -> Result<(), Fault> {
     settings.limits.idle_within = value::duration(given.text())?;
+    Ok(())
+}
+
+pub(super) fn commands(settings: &mut Settings, given: &Given) -> Result<(), Fault> {
+    settings.limits.commands = value::count(given.text(), 10_000)?;
+    Ok(())
+}
+
+pub(super) fn command_idle_within(settings: &mut Settings, given: &Given) -> Result<(), Fault> {
+    settings.limits.command_idle_within = value::duration(given.text())?;
     Ok(())
 }
 

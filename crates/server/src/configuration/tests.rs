@@ -29,6 +29,8 @@ connections = 2048
 headers_within = "5s"
 body_within = "1m"
 idle_within = "60s"
+commands = 4
+command_idle_within = "5m"
 "#;
 
 /// Sources with this file and nothing else, and the directory that holds it.
@@ -89,6 +91,8 @@ fn a_whole_file_is_read_and_relative_paths_lie_beside_it() {
     assert_eq!(settings.limits.headers_within, Duration::from_secs(5));
     assert_eq!(settings.limits.body_within, Duration::from_secs(60));
     assert_eq!(settings.limits.idle_within, Duration::from_secs(60));
+    assert_eq!(settings.limits.commands, 4);
+    assert_eq!(settings.limits.command_idle_within, Duration::from_secs(300));
 }
 
 #[test]

@@ -6,13 +6,15 @@ use super::connections::{Seat, Standing};
 use super::listen::{Phase, Terms, reached};
 use super::pace::{Pace, Paced, PacedBody, Patience};
 use super::probe::Probe;
-use super::respond::Stream;
+use super::respond::{Stream, Takeover};
 use super::{Gateway, Received};
+use crate::exec::Session;
 use crate::metrics::Metrics;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, header};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
@@ -20,7 +22,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -95,7 +97,7 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
 
 /// HTTP on a stream of bytes.
 async fn speak(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: IpAddr,
     seat: &Seat,
     shared: &Shared,
@@ -103,11 +105,12 @@ async fn speak(
 ) {
     let limits = shared.terms().limits.clone();
     let pace = Arc::new(Pace::new());
+    let successor = Successor::default();
     let service = service_fn(|request| {
-        let pace = Arc::clone(&pace);
+        let (pace, successor) = (Arc::clone(&pace), &successor);
         async move {
             pace.request_came();
-            let response = answer(shared, seat, request, peer).await;
+            let response = answer(shared, seat, request, peer, successor).await;
             Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, pace)))
         }
     });
@@ -115,7 +118,8 @@ async fn speak(
     let connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_AT_MOST)
-        .serve_connection(TokioIo::new(Paced::new(stream, Arc::clone(&pace))), service);
+        .serve_connection(TokioIo::new(Paced::new(stream, Arc::clone(&pace))), service)
+        .with_upgrades();
     let mut connection = pin!(connection);
     let mut patience = pin!(Patience::new(&pace, &limits));
     let mut is_draining = false;
@@ -134,7 +138,7 @@ async fn speak(
             }
         };
         match ended {
-            Some(Ok(())) => {}
+            Some(Ok(())) => successor.go_on(limits.command_idle_within, phase).await,
             Some(Err(error)) => tracing::debug!("a connection ended early: {error}"),
             None => tracing::debug!("a connection was closed: nothing came for too long"),
         }
@@ -142,7 +146,33 @@ async fn speak(
     }
 }
 
-async fn answer(shared: &Shared, seat: &Seat, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+/// Who has the connection when HTTP is done with it.
+#[derive(Default)]
+struct Successor(Mutex<Option<(OnUpgrade, Box<Session>)>>);
+
+impl Successor {
+    fn is(&self, upgrade: OnUpgrade, session: Box<Session>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((upgrade, session));
+    }
+
+    async fn go_on(&self, idle_within: Duration, phase: watch::Receiver<Phase>) {
+        let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((upgrade, session)) = next else { return };
+        match upgrade.await {
+            Ok(connection) => session.run(TokioIo::new(connection), idle_within, phase).await,
+            Err(error) => tracing::debug!("a connection was not given away: {error}"),
+        }
+    }
+}
+
+async fn answer(
+    shared: &Shared,
+    seat: &Seat,
+    mut request: Request<Incoming>,
+    peer: IpAddr,
+    successor: &Successor,
+) -> Response<Body> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
     let (terms, peer) = (shared.terms(), peer.to_canonical());
     if let Some(probe) = Probe::at(parts.uri.path(), peer, terms.metrics) {
@@ -164,6 +194,9 @@ async fn answer(shared: &Shared, seat: &Seat, request: Request<Incoming>, peer: 
     };
     seat.works();
     let response = shared.gateway.answer(received, Timestamp::now()).await;
+    if let Some(session) = response.extensions().get::<Takeover>().and_then(Takeover::take) {
+        successor.is(upgrade, session);
+    }
     // A stream has just begun, and nobody who watches one gives way.
     if response.extensions().get::<Stream>().is_none() {
         let is_good = response.status().is_success();

@@ -14,6 +14,15 @@ pub(super) fn header_pairs(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
 }
 
+/// The protocol that the connection is to go on with, where the client asks for one.
+pub(super) fn upgrade(headers: &HeaderMap) -> Option<String> {
+    let asks = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let asks =
+        asks.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("upgrade"));
+    let protocol = headers.get(header::UPGRADE)?.to_str().ok()?.trim().to_ascii_lowercase();
+    asks.then_some(protocol)
+}
+
 pub(super) fn request<'a>(
     received: &'a Received,
     headers: &'a [(&'a str, &'a [u8])],

@@ -113,6 +113,7 @@ impl Gateway {
         log(&ticket, &outcome);
         let response = match outcome {
             Ok(Answer::Whole(whole)) => respond::whole(&ticket, whole),
+            Ok(Answer::Takeover(session)) => respond::takeover(&ticket.request_id, session),
             Ok(Answer::Events(events)) => respond::events(&ticket.request_id, events),
             Err(error) => respond::error(&ticket, &error, &identify::host(&received.headers)),
         };
@@ -150,6 +151,7 @@ impl Gateway {
             request_id: ticket.request_id.clone(),
             action: entry,
             source: received.peer,
+            upgrade: identify::upgrade(&received.headers),
             nonce: is_write.then(|| verify::nonce_of(&claim)),
             parameters: if is_write { parameters.to_value() } else { Value::Null },
         };

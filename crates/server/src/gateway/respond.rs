@@ -3,12 +3,15 @@
 
 use super::Ticket;
 use crate::action::{EventStream, Whole};
+use crate::exec::Session;
 use axum::body::Body;
 use ensemble_wire::error::Error;
 use ensemble_wire::format::{self, Format};
+use ensemble_wire::payload::exec::PROTOCOL;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
+use std::sync::{Arc, Mutex, PoisonError};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-acs-request-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-acs-trace-id");
@@ -45,6 +48,29 @@ pub(super) fn events(request_id: &str, events: EventStream) -> Response<Body> {
     let mut response =
         respond(StatusCode::OK, request_id, "text/event-stream;charset=utf-8", Body::from_stream(events));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response.extensions_mut().insert(Stream);
+    response
+}
+
+/// What takes a connection over once hyper gives it away.
+#[derive(Clone)]
+pub(super) struct Takeover(Arc<Mutex<Option<Box<Session>>>>);
+
+impl Takeover {
+    /// Gives it out once.
+    pub(super) fn take(&self) -> Option<Box<Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The connection goes on with another protocol.
+pub(super) fn takeover(request_id: &str, session: Box<Session>) -> Response<Body> {
+    let mut response = respond(StatusCode::SWITCHING_PROTOCOLS, request_id, "", Body::empty());
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_TYPE);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static(PROTOCOL));
+    response.extensions_mut().insert(Takeover(Arc::new(Mutex::new(Some(session)))));
     response.extensions_mut().insert(Stream);
     response
 }

@@ -24,6 +24,7 @@ pub mod describe_instance_types;
 pub mod describe_instances;
 pub mod describe_operation;
 pub mod describe_region_isps;
+pub mod exec_instance;
 pub mod explain_instance;
 pub mod list_applications;
 pub mod list_operations;

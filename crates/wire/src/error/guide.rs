@@ -165,6 +165,9 @@ impl Reason {
         Self::ApplicationExists,
         Self::ClientTokenReused,
         Self::EngineUnavailable,
+        Self::ContainerNotRunning,
+        Self::CommandNotFound,
+        Self::TooManyCommands,
         Self::RestoreUnconfirmed,
         Self::ClockRuns,
         Self::NotSupported,
@@ -227,10 +230,10 @@ impl Reason {
                 "The token was used before, with other parameters.",
                 "Take a new token for each write that is meant.",
             ),
-            Self::EngineUnavailable => (
-                "The engine that runs the containers does not answer.",
-                "Try again; `ensemble fleet show NODE` and the server's log say more.",
-            ),
+            Self::EngineUnavailable
+            | Self::ContainerNotRunning
+            | Self::CommandNotFound
+            | Self::TooManyCommands => self.guide_to_containers(),
             Self::RestoreUnconfirmed => (
                 "The server was restored from a backup and only observes until its operator confirms. Nothing was \
                  accepted.",
@@ -245,6 +248,28 @@ impl Reason {
             }
         };
         Guide { when, remedy }
+    }
+
+    /// Of those that tell of engines, and of containers and what is to run in them.
+    fn guide_to_containers(self) -> (&'static str, &'static str) {
+        match self {
+            Self::EngineUnavailable => (
+                "The engine that runs the containers does not answer.",
+                "Try again; `ensemble fleet show NODE` and the server's log say more.",
+            ),
+            Self::ContainerNotRunning => (
+                "The container does not run, so that nothing can be run in it.",
+                "`ensemble instances APP` shows how it is, `ensemble logs` what it said last.",
+            ),
+            Self::CommandNotFound => (
+                "The container's image has no such program, or it cannot be executed.",
+                "Name one that is there, by its path; an image need not have a shell.",
+            ),
+            _ => (
+                "As many commands run in containers as `limits.commands` lets run at once.",
+                "End one, or raise the limit.",
+            ),
+        }
     }
 
     /// Of those that tell how something stands, which is not as the call needs it.

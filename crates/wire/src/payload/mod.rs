@@ -4,6 +4,7 @@
 pub mod application;
 pub mod device;
 pub mod event;
+pub mod exec;
 pub mod instance;
 pub mod log;
 pub mod operation;

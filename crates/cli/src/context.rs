@@ -103,6 +103,18 @@ impl Context {
         colored && !self.global.quiet && io::stderr().is_terminal()
     }
 
+    /// Whether what is printed on stdout may have colours.
+    pub(crate) fn colours_output(&self) -> bool {
+        match self.global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let is_forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                !is_forbidden && io::stdout().is_terminal()
+            }
+        }
+    }
+
     pub(crate) fn is_quiet(&self) -> bool {
         self.global.quiet
     }

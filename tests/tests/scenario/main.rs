@@ -11,6 +11,7 @@ mod doctor;
 mod emulator;
 mod exec;
 mod failing;
+mod logs;
 mod node_ports;
 mod nth_failure;
 mod permission;

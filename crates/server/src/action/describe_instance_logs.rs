@@ -13,7 +13,7 @@ use ensemble_model::time::WallTime;
 use ensemble_wire::action::describe_instance_logs::{Request, Response};
 use ensemble_wire::error::{Error, Reason, sentence};
 use ensemble_wire::parameters::Flag;
-use ensemble_wire::payload::event::{Closing, HEARTBEAT, frame};
+use ensemble_wire::payload::event::{Closing, HEARTBEAT, INSTANCE_GONE, frame};
 use ensemble_wire::payload::{log::Line, to_text};
 use ensemble_wire::time::{iso, parse_iso};
 use std::sync::Arc;
@@ -132,7 +132,7 @@ fn follow(followed: Followed) -> EventStream {
                 }
             }
             if !is_here {
-                yield Ok(closing("the instance is gone"));
+                yield Ok(closing(INSTANCE_GONE));
                 return;
             }
             if quiet >= QUIET_LOOKS {

@@ -128,6 +128,9 @@ pub fn progress_frame(name: &str, data: &str) -> String {
 /// The comment of [`progress_frame`].
 pub const PROGRESS: &str = "progress";
 
+/// Why a stream of lines is at its end: no more will come.
+pub const INSTANCE_GONE: &str = "the instance is gone";
+
 /// The comment that keeps a quiet stream open.
 pub const HEARTBEAT: &str = ": still here\n\n";
 

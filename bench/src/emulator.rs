@@ -68,7 +68,8 @@ pub(crate) fn run(programs: &Programs, effort: Effort) -> Result<Section> {
     section.aim("of it the start", "ms", Bound::AtMost(300.0), start);
     section.notes.push(
         "Start: from starting the process to its last line on stdout. Stop: from TERM to the end of the process. The six are \
-         asked after until DescribeOperation says that they are ready; each call has a connection of its own."
+         asked after every 20 ms until DescribeOperation says that they are ready, which is most of that column where the \
+         first answer comes too early; each call has a connection of its own."
             .to_owned(),
     );
     Ok(section)

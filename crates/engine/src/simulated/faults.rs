@@ -130,13 +130,13 @@ impl Fates {
 
     /// What the next instance on `node` is in for.
     pub(super) fn deal(&mut self, node: &EdgeNodeId) -> Fate {
-        let dealt = self.dealt.entry(node.clone()).or_default();
-        *dealt += 1;
-        let turn = *dealt;
         let mut fate = Fate { start_ms: self.ready_after_ms, ..Fate::default() };
         if self.faults.is_empty() {
             return fate;
         }
+        let dealt = self.dealt.entry(node.clone()).or_default();
+        *dealt += 1;
+        let turn = *dealt;
         let (pull, start) = (self.asked(node, FaultKind::Pull), self.asked(node, FaultKind::Start));
         let (ready, crash) = (self.asked(node, FaultKind::Ready), self.asked(node, FaultKind::Crash));
         fate.pull_ms = pull.milliseconds.unwrap_or_default();

@@ -4,7 +4,7 @@
 use crate::{SETTLED_AT_MOST, add, del};
 use ensemble_tests::client::Client;
 use ensemble_tests::containers_can_run;
-use ensemble_tests::cutter::{Cutter, Cutting};
+use ensemble_tests::cutter::{Cutter, Cutting, Then};
 use ensemble_tests::image;
 use ensemble_tests::server::{self, Engine};
 use ensemble_tests::site::Site;
@@ -156,7 +156,13 @@ async fn pods_are_followed_over_breaking_links_with_those_that_come() {
     let mut site = Site::start(Engine::Embedded).unwrap();
     let client = site.client().unwrap();
     let app_id = two_instances(&site, &client).await;
-    let cutting = Cutting { action: "DescribeInstanceLogs", bytes_below: 6_000, at_most: 12, seed: 11 };
+    let cutting = Cutting {
+        action: "DescribeInstanceLogs",
+        bytes_below: 6_000,
+        at_most: 12,
+        seed: 11,
+        then: Then::Closed,
+    };
     let cutter = Cutter::start(&site.server().url, cutting).await.unwrap();
     let mut followed = Followed::begin(&site, &cutter.url, &["logs", &app_id, "--follow", "--tail", "2"]);
 

@@ -103,6 +103,21 @@ fn lopsided(stage: &Stage) -> String {
     app_id
 }
 
+/// The AppId of an application whose stable version is `v2`, after `v1`.
+fn upgraded(stage: &Stage, name: &str) -> String {
+    let app_id = create(stage, name);
+    stage.ask(&upgrade(&app_id));
+    stage.settle_of(&app_id);
+    app_id
+}
+
+fn upgrade(app_id: &str) -> Draft {
+    let containers = json!([{"name": "web", "image": "oci:/other"}]);
+    let workload = json!([{"name": "web", "podSpec": {"containers": containers}}]);
+    let template = json!({"toAppVersion": "v2", "workload": workload});
+    Draft::of("UpgradeApplication", &[("AppId", app_id), ("Template", &template.to_string())])
+}
+
 /// One call of every action; a write has a token, so that asking twice is one change and one answer.
 fn calls(stage: &Stage) -> Vec<Draft> {
     let app = ("AppId", stage.app_id.as_str());
@@ -129,10 +144,16 @@ fn calls(stage: &Stage) -> Vec<Draft> {
     let lopsided = lopsided(stage);
     let waiting = stage.ask(&add(&create(stage, "waiting"), SLOW));
     let waiting = waiting["RequestId"].as_str().unwrap();
+    let (rolled, forgotten) = (upgraded(stage, "rolled"), upgraded(stage, "forgotten"));
     let moves = [("AppId", lopsided.as_str()), ("MaxMoves", "1")];
     vec![
         Draft::of("CreateApplication", &[("Template", &template("shown-in-xml")), ("ClientToken", "create")]),
         stage.rescale().with("ClientToken", "rescale"),
+        upgrade(&create(stage, "upgraded")).with("ClientToken", "upgrade"),
+        Draft::of("RollbackApplication", &[("AppId", &rolled), ("FromAppVersion", "v2")])
+            .with("ClientToken", "rollback"),
+        Draft::of("DeleteAppVersion", &[("AppId", &forgotten), ("AppVersion", "v1")])
+            .with("ClientToken", "forget"),
         Draft::of("DescribeApplication", &[app, all, ("Level", "RegionId")]),
         Draft::of("ListApplications", &[all]),
         Draft::of("DescribeDeviceService", &[app]),

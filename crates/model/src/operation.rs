@@ -272,9 +272,10 @@ impl Operation {
         }
     }
 
-    /// It was to add, and what it added goes.
+    /// It was to add, and what it added goes; or what it upgraded goes back.
     pub fn is_taken_back(&self) -> bool {
-        self.undoing.is_some() && matches!(self.kind, OperationKind::Create | OperationKind::Add)
+        let adds = matches!(self.kind, OperationKind::Create | OperationKind::Add | OperationKind::Upgrade);
+        self.undoing.is_some() && adds
     }
 
     fn goers(&self) -> impl Iterator<Item = &Target> {

@@ -118,6 +118,17 @@ fn upgrade(app_id: &str) -> Draft {
     Draft::of("UpgradeApplication", &[("AppId", app_id), ("Template", &template.to_string())])
 }
 
+fn run() -> Draft {
+    let parameters = [
+        ("InstanceType", "ens.sn1.tiny"),
+        ("ScheduleAreaLevel", "Region"),
+        ("EnsRegionId", "cn-shanghai-cmcc"),
+        ("InstanceName", "< & >"),
+        ("ClientToken", "run"),
+    ];
+    Draft::of("RunInstances", &parameters)
+}
+
 /// One call of every action; a write has a token, so that asking twice is one change and one answer.
 fn calls(stage: &Stage) -> Vec<Draft> {
     let app = ("AppId", stage.app_id.as_str());
@@ -128,16 +139,7 @@ fn calls(stage: &Stage) -> Vec<Draft> {
     let instance = devices["ResourceInfos"][0]["InstanceId"].as_str().unwrap();
     let operation = added["RequestId"].as_str().unwrap();
     let ids = json!([instance]).to_string();
-    let run = Draft::of(
-        "RunInstances",
-        &[
-            ("InstanceType", "ens.sn1.tiny"),
-            ("ScheduleAreaLevel", "Region"),
-            ("EnsRegionId", "cn-shanghai-cmcc"),
-            ("InstanceName", "< & >"),
-            ("ClientToken", "run"),
-        ],
-    );
+    let run = run();
     let own = stage.ask(&run)["InstanceIds"][0].as_str().unwrap().to_owned();
     let plan = [app, ("RescaleType", "Add"), ("ResourceSelector", r#"[{"count":3},{"count":900}]"#)];
     let level = ("NetLevelCode", "Middle");

@@ -223,6 +223,7 @@ fn creation(app: &AppId, number: u64) -> CreateApplication {
         args: Vec::new(),
         env: Vec::new(),
         working_dir: None,
+        readiness: None,
         ports: Vec::new(),
     };
     CreateApplication {

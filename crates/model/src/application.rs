@@ -3,6 +3,7 @@
 
 use crate::id::{AccountId, AppId, Digest, OperationId, SpecName, VersionName};
 use crate::port::PortRange;
+use crate::probe::Probe;
 use crate::time::WallTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -108,6 +109,9 @@ pub struct Container {
     pub env: Vec<(String, String)>,
     pub working_dir: Option<String>,
     pub ports: Vec<Port>,
+    /// Whether it may be sent work; without one, whenever it runs. None in what was logged before there were probes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Probe>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

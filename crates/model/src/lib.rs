@@ -21,6 +21,7 @@ pub mod permit;
 pub mod placement;
 pub mod plan;
 pub mod port;
+pub mod probe;
 pub mod refusal;
 pub mod rollout;
 pub mod selector;

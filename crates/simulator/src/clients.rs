@@ -19,6 +19,7 @@ use ensemble_model::id::{AccountId, AppId, Digest, Isp, OperationId, SpecName, V
 use ensemble_model::operation::OnTimeout;
 use ensemble_model::permit::{Permit, Principal, authorize};
 use ensemble_model::port::{PortRange, Protocol};
+use ensemble_model::probe::{Probe, Question};
 use ensemble_model::selector::{Level, SelectorItem};
 use ensemble_model::state::State;
 use ensemble_model::time::WallTime;
@@ -247,7 +248,7 @@ impl Client {
             pod_count: self.dice.between(1, 2) as u32,
             service_config: None,
             ports: self.ports(at),
-            containers: vec![container()],
+            containers: vec![container(name)],
         });
         let workloads = workloads.collect();
         let selector =
@@ -342,7 +343,16 @@ impl Client {
     }
 }
 
-fn container() -> Container {
+/// The second workload of an application has a probe.
+fn container(workload: &str) -> Container {
+    let probe = Probe {
+        question: Question::Tcp { port: 8080 },
+        initial_delay_s: 0,
+        period_s: 1,
+        timeout_s: 1,
+        success_threshold: 1,
+        failure_threshold: 1,
+    };
     Container {
         name: "main".to_owned(),
         image: "oci:/srv/hello".to_owned(),
@@ -350,6 +360,7 @@ fn container() -> Container {
         args: Vec::new(),
         env: Vec::new(),
         working_dir: None,
+        readiness: Some(probe).filter(|_| workload == "side"),
         ports: Vec::new(),
     }
 }

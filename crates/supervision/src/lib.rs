@@ -9,6 +9,7 @@ pub mod kernel;
 pub mod layout;
 pub mod network;
 pub mod pod;
+pub mod probing;
 pub mod reconcile;
 pub mod record;
 pub mod scan;

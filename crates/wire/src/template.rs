@@ -5,11 +5,13 @@
 mod field;
 mod fields;
 mod pod_spec;
+mod probe;
 mod service_config;
 mod upgrade;
 
 pub use fields::FIELDS;
 pub use pod_spec::{Container, Port};
+pub use probe::{Probe, Question};
 pub use service_config::BoundPorts;
 pub use upgrade::{AutoUpgrade, Condition, MatchKey, Rule, Upgrade, WorkloadPatch};
 

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use ensemble_wire::template::{AreaLevel, BoundPorts, Port, Strategy, Template};
+use ensemble_wire::template::{AreaLevel, BoundPorts, Port, Probe, Question, Strategy, Template};
 use serde_json::{Value, json};
 
 fn example() -> Value {
@@ -263,6 +263,59 @@ fn rules_of_containers_refuse_by_path() {
             "Template.workload[0].serviceConfig.portsBindConfig.ports[0] has ranges of unequal length",
         ),
     ]);
+}
+
+#[test]
+fn a_readiness_probe_has_the_defaults_of_kubernetes() {
+    let given = json!({ "httpGet": { "port": 8080, "scheme": "HTTP" } });
+    let read = Template::read(&with("/workload/0/podSpec/containers/0/readinessProbe", given)).unwrap();
+
+    let probe = Probe {
+        question: Question::Http { port: 8080, path: "/".to_owned() },
+        initial_delay_s: 0,
+        period_s: 10,
+        timeout_s: 1,
+        success_threshold: 1,
+        failure_threshold: 3,
+    };
+    assert_eq!(read.workloads[0].containers[0].readiness, Some(probe));
+}
+
+#[test]
+fn a_probe_that_cannot_be_asked_is_refused_by_its_path() {
+    let check = |given: Value, place: &str, why: &str| {
+        let template = with("/workload/0/podSpec/containers/0/readinessProbe", given);
+        let refused = refusal(&template);
+        let expected = format!("Template.workload[0].podSpec.containers[0].readinessProbe{place} {why}");
+        assert!(refused.starts_with(&expected), "expected: {expected}\n     got: {refused}");
+    };
+    let tcp = json!({ "port": 80 });
+    let timed = |key: &str, value: u32| json!({ "tcpSocket": { "port": 80 }, key: value });
+    check(json!(7), "", "is not an object");
+    check(json!({}), "", "has neither httpGet nor tcpSocket");
+    check(json!({ "httpGet": tcp, "tcpSocket": tcp }), "", "has httpGet and tcpSocket");
+    check(json!({ "exec": { "command": ["/ok"] } }), ".exec", "is not supported");
+    check(json!({ "tcpSocket": {} }), ".tcpSocket.port", "is required");
+    check(
+        json!({ "tcpSocket": { "port": 0 } }),
+        ".tcpSocket.port",
+        "0 is not a whole number from 1 to 65535",
+    );
+    check(json!({ "tcpSocket": { "port": "web" } }), ".tcpSocket.port", "\"web\" is not a whole number");
+    check(json!({ "tcpSocket": { "port": 80, "host": "x" } }), ".tcpSocket.host", "is not supported");
+    check(json!({ "httpGet": { "port": 80, "path": "x" } }), ".httpGet.path", "`x` does not start with `/`");
+    check(json!({ "httpGet": { "port": 80, "path": "/a b" } }), ".httpGet.path", "`/a b` does not start");
+    check(
+        json!({ "httpGet": { "port": 80, "scheme": "HTTPS" } }),
+        ".httpGet.scheme",
+        "`HTTPS` is not one of HTTP",
+    );
+    check(timed("periodSeconds", 0), ".periodSeconds", "0 is not a whole number from 1 to 3600");
+    check(timed("timeoutSeconds", 0), ".timeoutSeconds", "0 is not a whole number from 1 to 3600");
+    check(timed("initialDelaySeconds", 3_601), ".initialDelaySeconds", "3601 is not a whole number from 0");
+    check(timed("successThreshold", 0), ".successThreshold", "0 is not a whole number from 1 to 100");
+    check(timed("failureThreshold", 101), ".failureThreshold", "101 is not a whole number from 1 to 100");
+    check(timed("periodSecond", 1), ".periodSecond", "is not supported; did you mean periodSeconds?");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::network::{self, Network, NetworkConfig};
 use super::rootfs;
 use super::shim::order::LogBounds;
 use super::supervisor::machine::Machine;
+use super::supervisor::probes::Probes;
 use super::supervisor::program::Program;
 use super::supervisor::watch::Watches;
 use super::supervisor::{Message, Shell};
@@ -130,6 +131,7 @@ impl EmbeddedEngine {
             observations: config.observations,
             messages: queue,
             watches: Watches::new(messages.clone()),
+            probes: Probes::new(messages.clone()),
             own: messages.clone(),
         };
         let supervisor = tokio::spawn(shell.run()).abort_handle();

@@ -8,5 +8,6 @@ mod exec;
 mod fixture;
 mod misfortune;
 mod nth_failure;
+mod probes;
 mod shim;
 mod survival;

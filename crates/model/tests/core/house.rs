@@ -445,6 +445,7 @@ pub(crate) fn create(name: &str, selector: Vec<SelectorItem>) -> CreateApplicati
         args: Vec::new(),
         env: Vec::new(),
         working_dir: None,
+        readiness: None,
         ports: Vec::new(),
     };
     CreateApplication {

@@ -366,6 +366,7 @@ fn workload(name: &str, image: &str) -> Workload {
         args: Vec::new(),
         env: Vec::new(),
         working_dir: None,
+        readiness: None,
         ports: Vec::new(),
     };
     Workload {

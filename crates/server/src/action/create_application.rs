@@ -9,6 +9,7 @@ use ensemble_model::command::{Change, CreateApplication};
 use ensemble_model::id::{AppId, Digest, SpecName, VersionName};
 use ensemble_model::permit::Permit;
 use ensemble_model::port::{PortRange, Protocol};
+use ensemble_model::probe::{Probe, Question};
 use ensemble_model::selector::Level;
 use ensemble_wire::action::create_application::{Request, Response};
 use ensemble_wire::error::Error;
@@ -121,5 +122,20 @@ fn container(asked: template::Container) -> Container {
             .into_iter()
             .map(|port| Port { container_port: port.container_port, protocol: port.protocol.to_owned() })
             .collect(),
+        readiness: asked.readiness.map(probe),
+    }
+}
+
+fn probe(asked: template::Probe) -> Probe {
+    Probe {
+        question: match asked.question {
+            template::Question::Http { port, path } => Question::Http { port, path },
+            template::Question::Tcp { port } => Question::Tcp { port },
+        },
+        initial_delay_s: asked.initial_delay_s,
+        period_s: asked.period_s,
+        timeout_s: asked.timeout_s,
+        success_threshold: asked.success_threshold,
+        failure_threshold: asked.failure_threshold,
     }
 }

@@ -133,6 +133,7 @@ pub(super) fn create(name: &str) -> Command {
                     args: Vec::new(),
                     env: Vec::new(),
                     working_dir: None,
+                    readiness: None,
                     ports: Vec::new(),
                 }],
             }],

@@ -80,6 +80,7 @@ fn workload(name: &str, pod_count: u32, service_config: Option<Value>) -> Worklo
         args: Vec::new(),
         env: Vec::new(),
         working_dir: None,
+        readiness: None,
         ports: Vec::new(),
     };
     Workload { name: name.into(), pod_count, service_config, ports: Vec::new(), containers: vec![container] }

@@ -53,7 +53,7 @@ impl Client {
             pod_count: self.dice.between(1, 2) as u32,
             service_config: None,
             ports: Vec::new(),
-            containers: vec![container()],
+            containers: vec![container("web")],
         };
         let patch = WorkloadPatch {
             workload,

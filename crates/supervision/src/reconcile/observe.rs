@@ -6,6 +6,7 @@ use super::state::{Facts, Failure, Records, Subject, Wish, Wishes, containers, i
 use crate::kernel::Clocks;
 use crate::layout::ContainerKey;
 use crate::pod::PodKey;
+use crate::probing::{self, Readiness};
 use crate::record::{End, Prospect};
 use ensemble_model::id::InstanceId;
 use ensemble_model::instance::PodStatus;
@@ -114,10 +115,16 @@ impl Scene<'_> {
             match records.running_attempt() {
                 Some(running) => {
                     member.status = PodStatus::Running;
-                    member.up_since_boot_ms = Some(running.started_boot_ms);
+                    let readiness = self.readiness(key, running.attempt);
+                    // A new answer is what wakes the loop for one that is not ready.
+                    let is_ready = matches!(readiness, Readiness::Ready);
+                    member.up_since_boot_ms = Some(running.started_boot_ms).filter(|_| is_ready);
                     let is_young = now.boot_ms.saturating_sub(running.started_boot_ms) < SETTLED_MS;
                     if let Some(exit) = records.exit.as_ref().filter(|_| is_young) {
                         member.message = exit.sentence();
+                    }
+                    if let Readiness::Unready(reason) = readiness {
+                        member.message = format!("not ready: {reason}");
                     }
                 }
                 None => member.status = PodStatus::Starting,
@@ -139,6 +146,16 @@ impl Scene<'_> {
             None => return self.without_program(key),
         }
         member
+    }
+
+    /// Of one that runs; without a probe, that is enough.
+    fn readiness(self, key: &ContainerKey, attempt: u32) -> Readiness {
+        let container = probing::container(self.template, key);
+        if container.is_none_or(|container| container.readiness.is_none()) {
+            return Readiness::Ready;
+        }
+        let held = self.facts.readiness.get(key).filter(|(asked, _)| *asked == attempt);
+        held.map(|(_, readiness)| readiness.clone()).unwrap_or_default()
     }
 
     /// One that was never started: its image may be what it waits for.

@@ -3,6 +3,7 @@
 
 use crate::layout::{self, ContainerKey};
 use crate::pod::PodKey;
+use crate::probing::Readiness;
 use crate::record::{Attempt, Exit, InstanceRecord, Prospect, Running};
 use ensemble_model::id::{AppId, Digest, InstanceId, VersionName};
 use ensemble_model::port::Exposed;
@@ -189,6 +190,8 @@ pub struct Facts {
     pub failures: BTreeMap<Subject, Failure>,
     /// When a supervisor was asked to stop, in milliseconds after boot.
     pub asked_to_stop: BTreeMap<ContainerKey, u64>,
+    /// What containers with a probe were last held to be, by the attempt that was asked.
+    pub readiness: BTreeMap<ContainerKey, (u32, Readiness)>,
     /// Images that are in the store.
     pub images: BTreeSet<Digest>,
     /// Images that are being pulled right now.

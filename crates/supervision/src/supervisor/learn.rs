@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::kernel::{Groups, Kernel};
 use crate::layout::ContainerKey;
 use crate::network::{self, FoundPod};
+use crate::probing::Readiness;
 use crate::reconcile::state::{Action, Failure, ImageOf, Subject};
 use crate::scan;
 use ensemble_model::id::Digest;
@@ -145,6 +146,14 @@ impl Supervisor {
         }
         if let Err(error) = scan::one_container(host, key, records, facts) {
             tracing::warn!("could not look at a container that ended: {error}");
+        }
+    }
+
+    /// An answer of an earlier attempt may be on its way when a later one has answered already.
+    pub(super) fn answered(&mut self, container: ContainerKey, attempt: u32, readiness: Readiness) {
+        let held = &mut self.memory.facts.readiness;
+        if held.get(&container).is_none_or(|(asked, _)| *asked <= attempt) {
+            held.insert(container, (attempt, readiness));
         }
     }
 

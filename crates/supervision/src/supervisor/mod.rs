@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::kernel::{Groups, Kernel, ProcessIdentity};
 use crate::layout::ContainerKey;
 use crate::network::{self, FoundPod};
+use crate::probing::{self, Probed, Readiness};
 use crate::reconcile::state::{Action, Knowledge, Subject};
 use crate::reconcile::{Decision, reconcile};
 use crate::record::{self, InstanceRecord};
@@ -55,6 +56,8 @@ pub enum Input {
     Finished { action: Action, outcome: Result<Learnt, Error> },
     /// An action that was begun came to no end. Its subject stays busy for good rather than being tried for ever.
     Broke(Action),
+    /// What this attempt of a container is held to be, by its probe.
+    Probed { container: ContainerKey, attempt: u32, readiness: Readiness },
     /// What was asked for every [`LOOK_AROUND`] while [`Supervisor::is_at_rest`]: what there is of networks.
     LookedAround(Result<Vec<FoundPod>, network::Error>),
 }
@@ -135,6 +138,18 @@ impl Supervisor {
         &self.memory.facts.held
     }
 
+    /// What is to be asked whether it is ready, until this says otherwise; to be looked at after each round. What was held
+    /// of others is forgotten.
+    pub fn probed(&mut self) -> Vec<Probed> {
+        let Memory { records, facts, .. } = &mut self.memory;
+        let probed = probing::probed(records, facts);
+        if !facts.readiness.is_empty() {
+            let held = &facts.held;
+            facts.readiness.retain(|key, _| held.contains(key));
+        }
+        probed
+    }
+
     /// Takes one input in. Several may be taken before the next round, so that a burst is decided on once.
     pub fn take<K: Kernel, G: Groups>(&mut self, host: Host<'_, K, G>, input: Input) {
         match input {
@@ -143,6 +158,9 @@ impl Supervisor {
             Input::Pulling(pin) => self.pulling(pin),
             Input::Finished { action, outcome } => self.finished(host, &action, outcome),
             Input::Broke(action) => self.is_over(&action),
+            Input::Probed { container, attempt, readiness } => {
+                self.answered(container, attempt, readiness);
+            }
             Input::LookedAround(found) => self.look_around(host, found),
         }
     }

@@ -70,6 +70,7 @@ fn wanted(epoch: Epoch, sequence: u64, ids: &[String]) -> Wanted {
             args: Vec::new(),
             env: Vec::new(),
             working_dir: None,
+            readiness: None,
             ports: Vec::new(),
         };
         WantedCell {

@@ -140,6 +140,61 @@ pub const FIELDS: &[JsonField] = &[
     ),
     JsonField::of("workload[].podSpec.containers[].ports[].protocol", "TCP, UDP", r#""TCP""#, "Its protocol.")
         .or("TCP"),
+    JsonField::of(
+        "workload[].podSpec.containers[].readinessProbe.httpGet.port",
+        "1 to 65,535",
+        "8080",
+        "The container is ready when `GET` at this port of its pod answers 200 to 399; required in httpGet. A probe has \
+         either httpGet or tcpSocket.",
+    ),
+    JsonField::of(
+        "workload[].podSpec.containers[].readinessProbe.httpGet.path",
+        "text that starts with `/`",
+        r#""/healthz""#,
+        "What is asked for.",
+    )
+    .or("/"),
+    JsonField::of(
+        "workload[].podSpec.containers[].readinessProbe.tcpSocket.port",
+        "1 to 65,535",
+        "8080",
+        "The container is ready when this port of its pod takes a connection; required in tcpSocket.",
+    ),
+    JsonField::of(
+        "workload[].podSpec.containers[].readinessProbe.initialDelaySeconds",
+        "0 to 3,600",
+        "0",
+        "From the start of the container to the first question.",
+    )
+    .or("0"),
+    JsonField::of(
+        "workload[].podSpec.containers[].readinessProbe.periodSeconds",
+        "1 to 3,600",
+        "10",
+        "From one answer to the next question. Until the first good answer it is asked sooner.",
+    )
+    .or("10"),
+    JsonField::of(
+        "workload[].podSpec.containers[].readinessProbe.timeoutSeconds",
+        "1 to 3,600",
+        "1",
+        "An answer that takes longer is a bad one.",
+    )
+    .or("1"),
+    JsonField::of(
+        "workload[].podSpec.containers[].readinessProbe.successThreshold",
+        "1 to 100",
+        "1",
+        "So many good answers in a row make it ready.",
+    )
+    .or("1"),
+    JsonField::of(
+        "workload[].podSpec.containers[].readinessProbe.failureThreshold",
+        "1 to 100",
+        "3",
+        "So many bad answers in a row make it not ready again.",
+    )
+    .or("3"),
     JsonField::of("workload[].podSpec.restartPolicy", "Always", r#""Always""#, "Containers are restarted.")
         .or("Always"),
     JsonField::of(
@@ -193,10 +248,11 @@ mod tests {
     use crate::template::Template;
     use serde_json::{Map, Value};
 
-    /// A template of the examples of all fields but those whose path is `without`.
+    /// A template of the examples of all fields but those whose path is `without`, and those that stand for another one.
     fn example(without: Option<&str>) -> Value {
         let mut template = Value::Object(Map::new());
-        for field in FIELDS.iter().filter(|field| Some(field.path) != without) {
+        let instead = |path: &str| path.contains(".tcpSocket.");
+        for field in FIELDS.iter().filter(|field| Some(field.path) != without && !instead(field.path)) {
             let mut place = &mut template;
             for step in field.path.split('.') {
                 let (name, is_list) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));
@@ -226,6 +282,7 @@ mod tests {
         let inner = [
             "workload[].podSpec.containers[].env[].name",
             "workload[].podSpec.containers[].ports[].containerPort",
+            "workload[].podSpec.containers[].readinessProbe.httpGet.port",
             "workload[].serviceConfig.portsBindConfig.ports[].startNodePorts",
             "workload[].serviceConfig.portsBindConfig.ports[].containerPorts",
         ];

@@ -2,13 +2,14 @@
 //! refused by its path, never ignored: a container that runs without what its author asked for is a trap.
 
 use super::field::{Field, short};
+use super::probe::{self, Probe};
 use crate::error::{Error, Reason};
 use serde_json::Value;
 use std::collections::HashSet;
 
 const POD_FIELDS: [&str; 2] = ["containers", "restartPolicy"];
-const CONTAINER_FIELDS: [&str; 8] =
-    ["name", "image", "imagePullPolicy", "command", "args", "env", "workingDir", "ports"];
+const CONTAINER_FIELDS: [&str; 9] =
+    ["name", "image", "imagePullPolicy", "command", "args", "env", "workingDir", "ports", "readinessProbe"];
 const ENV_FIELDS: [&str; 2] = ["name", "value"];
 const PORT_FIELDS: [&str; 2] = ["containerPort", "protocol"];
 
@@ -34,6 +35,7 @@ pub struct Container {
     /// Absolute.
     pub working_dir: Option<String>,
     pub ports: Vec<Port>,
+    pub readiness: Option<Probe>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +82,7 @@ fn container(item: &Field<'_>) -> Result<Container, Error> {
         env: variables(item)?,
         working_dir: working_dir(item)?,
         ports: item.children("ports", MAX_PORTS)?.iter().map(port).collect::<Result<_, _>>()?,
+        readiness: item.child("readinessProbe")?.map(|found| probe::read(&found)).transpose()?,
     })
 }
 

@@ -167,6 +167,7 @@ mod tests {
                 args: owned(args),
                 env: Vec::new(),
                 working_dir: None,
+                readiness: None,
                 ports: Vec::new(),
             };
             assert_eq!(program(&container, &owned(&["/entry"]), &owned(&["cmd"])), owned(expected));

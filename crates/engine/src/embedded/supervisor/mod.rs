@@ -3,6 +3,7 @@
 
 mod containers;
 pub(crate) mod machine;
+pub(crate) mod probes;
 pub(crate) mod program;
 mod under_way;
 pub(crate) mod watch;
@@ -11,9 +12,11 @@ use ensemble_model::id::Digest;
 use ensemble_model::observation::Observation;
 use ensemble_model::wanted::Wanted;
 use ensemble_supervision::layout::ContainerKey;
+use ensemble_supervision::probing::Readiness;
 use ensemble_supervision::reconcile::state::Action;
 use ensemble_supervision::supervisor::{Begin, Input, LOOK_AROUND, Learnt, Round, SOON, Supervisor};
 use machine::{Done, Machine};
+use probes::Probes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +33,12 @@ pub(crate) enum Message {
     Ended(ContainerKey),
     /// An image is not in the store and is being fetched.
     Pulling(Digest),
+    /// What this attempt of a container is held to be, by its probe.
+    Probed {
+        container: ContainerKey,
+        attempt: u32,
+        readiness: Readiness,
+    },
     ShutDown(oneshot::Sender<()>),
 }
 
@@ -41,6 +50,7 @@ pub(crate) struct Shell {
     /// For what actions say while they are under way.
     pub(crate) own: mpsc::Sender<Message>,
     pub(crate) watches: Watches,
+    pub(crate) probes: Probes,
 }
 
 impl Shell {
@@ -60,6 +70,9 @@ impl Shell {
                         self.take(Input::SupervisorEnded(key));
                     }
                     Some(Message::Pulling(pin)) => self.take(Input::Pulling(pin)),
+                    Some(Message::Probed { container, attempt, readiness }) => {
+                        self.take(Input::Probed { container, attempt, readiness });
+                    }
                     Some(Message::ShutDown(stopped)) => break Some(stopped),
                     None => break None,
                 },
@@ -76,6 +89,7 @@ impl Shell {
             }
         };
         self.watches.end();
+        self.probes.end();
         under_way.end(END_PATIENCE).await;
         // Whoever asked may have stopped waiting.
         let _ = stopped.map(|stopped| stopped.send(()));
@@ -98,6 +112,7 @@ impl Shell {
         for (key, identity) in watch {
             self.watches.watch(key, identity);
         }
+        self.probes.settle(self.supervisor.probed());
         let Some(observation) = tell else { return sleep };
         match self.observations.try_send(observation.clone()) {
             Ok(()) => {

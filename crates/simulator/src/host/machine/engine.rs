@@ -9,6 +9,7 @@ use super::images::Images;
 use super::kernel::SimulatedKernel;
 use super::order::Maker;
 use super::processes::ProcessKey;
+use super::questions::Questions;
 use crate::agenda::Moment;
 use crate::dice::Dice;
 use crate::faults::Faults;
@@ -24,6 +25,7 @@ use ensemble_supervision::network::ledger::{Attach, Ledger};
 use ensemble_supervision::network::names::Names;
 use ensemble_supervision::network::{self, PodNetwork};
 use ensemble_supervision::pod::PodKey;
+use ensemble_supervision::probing::Readiness;
 use ensemble_supervision::reconcile::state::{Action, Stray};
 use ensemble_supervision::record::{InstanceRecord, Prospect};
 use ensemble_supervision::supervisor::memory::Memory;
@@ -63,6 +65,8 @@ pub(crate) enum Due {
     Impatient(ProcessKey),
     /// A supervisor has ended.
     Watched(ContainerKey),
+    /// This attempt of a container answers its probe.
+    Answered { container: ContainerKey, attempt: u32, readiness: Readiness },
 }
 
 pub(crate) struct Engine {
@@ -74,6 +78,7 @@ pub(crate) struct Engine {
     under_way: BTreeMap<u64, UnderWay>,
     next: u64,
     watches: BTreeMap<ProcessKey, Option<ContainerKey>>,
+    questions: Questions,
     wake: Moment,
     look_around: Moment,
 }
@@ -144,6 +149,7 @@ impl Engine {
             under_way: BTreeMap::new(),
             next: 0,
             watches: BTreeMap::new(),
+            questions: Questions::default(),
             wake: now,
             look_around: now.plus_ms(ms(LOOK_AROUND)),
         })
@@ -201,6 +207,7 @@ impl Engine {
                 stirred.report = Some(observation);
             }
         }
+        self.questions.ask(self.core.probed(), scene, &mut stirred);
         self.under_way.retain(|_, one| !cut.contains(&one.action.subject()));
         for Begin { action, record } in begin {
             let id = self.next;
@@ -365,6 +372,10 @@ impl Engine {
                 kernel.0.borrow_mut().begin(self.process, scene.mishap);
                 self.core.take(host, Input::Finished { action, outcome });
             }
+            Due::Answered { container, attempt, readiness } => {
+                kernel.0.borrow_mut().begin(self.process, scene.mishap);
+                self.core.take(host, Input::Probed { container, attempt, readiness });
+            }
             Due::Watched(key) => {
                 kernel.0.borrow_mut().begin(self.process, scene.mishap);
                 self.core.take(host, Input::SupervisorEnded(key));
@@ -379,7 +390,7 @@ impl Engine {
     pub(crate) fn deed(&self, due: &Due) -> Deed<'_> {
         match due {
             Due::Act(id) => self.under_way.get(id).map_or(Deed::Hear, |one| Deed::Step(&one.action)),
-            Due::Done(_) | Due::Impatient(_) | Due::Watched(_) => Deed::Hear,
+            Due::Done(_) | Due::Impatient(_) | Due::Watched(_) | Due::Answered { .. } => Deed::Hear,
         }
     }
 }

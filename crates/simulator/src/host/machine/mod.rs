@@ -16,6 +16,7 @@ mod order;
 mod power;
 mod processes;
 mod programs;
+mod questions;
 mod strikes;
 mod supervisor_process;
 #[cfg(test)]

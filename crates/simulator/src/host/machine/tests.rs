@@ -48,6 +48,7 @@ fn container(name: &str, image: &str) -> Container {
         args: Vec::new(),
         env: Vec::new(),
         working_dir: None,
+        readiness: None,
         ports: Vec::new(),
     }
 }

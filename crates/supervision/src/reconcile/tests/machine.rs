@@ -281,6 +281,7 @@ pub(super) fn template() -> CellTemplate {
         args: Vec::new(),
         env: Vec::new(),
         working_dir: None,
+        readiness: None,
         ports: Vec::new(),
     };
     CellTemplate {

@@ -9,14 +9,17 @@ use super::observe::{READY_MS, observe};
 use super::state::{Action, Facts, Failure, Knowledge, Stray, Subject, Wishes};
 use super::{SETTLED_MS, pause_ms, reconcile};
 use crate::layout::{self, ContainerKey};
+use crate::probing::{self, Readiness};
 use crate::record::{End, Prospect};
 use ensemble_model::id::VersionName;
 use ensemble_model::instance::PodStatus;
 use ensemble_model::observation::{PodObservation, Presence};
+use ensemble_model::probe::{Probe, Question};
 use ensemble_model::wanted::{Coverage, Epoch, Wanted};
 use machine::{Machine, id, key};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -323,6 +326,52 @@ fn an_instance_is_ready_when_all_of_it_ran_long_enough() {
 
     machine.settle();
     assert_eq!(told(&machine).0[2].restarts, 1);
+}
+
+#[test]
+fn a_container_with_a_probe_is_ready_when_this_attempt_of_it_answered_well() {
+    let mut machine = Machine::new();
+    let mut cell = machine::cell(&[0], "v1");
+    let probe = Probe {
+        question: Question::Tcp { port: 80 },
+        initial_delay_s: 0,
+        period_s: 1,
+        timeout_s: 1,
+        success_threshold: 1,
+        failure_threshold: 1,
+    };
+    Arc::make_mut(&mut cell.template).workloads[1].containers[1].readiness = Some(probe.clone());
+    machine.wishes.take(Wanted {
+        epoch: Epoch(1),
+        sequence: 1,
+        coverage: Coverage::Complete,
+        cells: vec![cell],
+    });
+    machine.settle();
+    machine.now_ms += READY_MS;
+    let probed = key(0, "db", 0, "b");
+    let check = |machine: &mut Machine, held: (u32, Readiness), expected: (bool, &str)| {
+        machine.facts.readiness.insert(probed.clone(), held);
+        let (pods, ready, _) = told(machine);
+        assert_eq!(pods[2].status, PodStatus::Running);
+        assert_eq!((ready, pods[2].message.as_str()), expected);
+    };
+
+    assert!(!told(&machine).1, "nobody has asked yet");
+    check(&mut machine, (1, Readiness::Unready("busy".to_owned())), (false, "not ready: busy"));
+    check(&mut machine, (1, Readiness::Ready), (true, ""));
+    check(&mut machine, (2, Readiness::Ready), (false, ""));
+
+    let asked = probing::probed(&machine.records, &machine.facts);
+    let asked: Vec<_> = asked.into_iter().map(|one| (one.container, one.attempt, one.probe)).collect();
+    assert_eq!(asked, [(probed.clone(), 1, probe)]);
+
+    machine.facts.readiness.insert(probed.clone(), (1, Readiness::Ready));
+    machine.exit(&probed, End::Exited { code: 3 });
+    assert!(probing::probed(&machine.records, &machine.facts).is_empty(), "nobody asks what has ended");
+    machine.settle();
+    machine.now_ms += READY_MS;
+    assert!(!told(&machine).1, "what the attempt before answered is not this one's");
 }
 
 #[test]

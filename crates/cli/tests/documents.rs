@@ -38,7 +38,7 @@ fn bash_completes_commands_options_and_values() {
     assert!(syntax.status.success(), "{}", String::from_utf8_lossy(&syntax.stderr));
     for (words, expected) in [
         (&["ensemble", "resc"][..], &["rescale"][..]),
-        (&["ensemble", "app", "del"], &["delete"]),
+        (&["ensemble", "app", "del"], &["delete", "delete-version"]),
         (&["ensemble", "rescale", "--if-"], &["--if-revision", "--if-plan"]),
         (&["ensemble", "app", "list", "--output", "nd"], &["ndjson"]),
         (&["ensemble", "completion", "z"], &["zsh"]),

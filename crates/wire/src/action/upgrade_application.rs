@@ -29,7 +29,7 @@ pub static ENTRY: Action = Action {
         ON_TIMEOUT,
         IF_REVISION,
     ],
-    response: &[Member::text("TaskId", "6f24a774-6bd5-4026-bb7d-deffb1dad875"), REQUEST_ID],
+    response: &[REQUEST_ID, Member::text("TaskId", "6f24a774-6bd5-4026-bb7d-deffb1dad875")],
     errors: PublishedError::SIX,
     example: r#"{"RequestId":"473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E","TaskId":"6f24a774-6bd5-4026-bb7d-deffb1dad875"}"#,
 };

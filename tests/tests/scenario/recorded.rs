@@ -61,6 +61,13 @@ async fn says_what_it_said(client: &Client, format: &str) -> Result<()> {
     Ok(())
 }
 
+/// Instances by their ids: in which order they are told says nothing.
+fn in_order(items: &[Value]) -> Vec<&Value> {
+    let mut items: Vec<&Value> = items.iter().collect();
+    items.sort_by_key(|item| item["InstanceId"].as_str().unwrap_or_default());
+    items
+}
+
 /// Whether everything that was said is said; more may be. The error is the first place where it is not.
 fn same(place: &str, recorded: &Value, today: &Value) -> Result<(), String> {
     let differs = || Err(format!("{place}: recorded {recorded}, today {today}"));
@@ -72,7 +79,8 @@ fn same(place: &str, recorded: &Value, today: &Value) -> Result<(), String> {
             })
         }
         (Value::Array(recorded), Value::Array(today)) if recorded.len() == today.len() => {
-            let mut pairs = recorded.iter().zip(today).enumerate();
+            let (recorded, today) = (in_order(recorded), in_order(today));
+            let mut pairs = recorded.into_iter().zip(today).enumerate();
             pairs.try_for_each(|(at, (recorded, today))| same(&format!("{place}/{at}"), recorded, today))
         }
         (Value::String(one), Value::String(other)) if one != other => {

@@ -87,7 +87,7 @@ pub(crate) async fn call(
     }
 }
 
-/// The writes about instances one by one, and about edge nodes.
+/// The writes about single versions and instances, and about edge nodes.
 async fn instances_and_nodes(
     context: &Context,
     permit: Result<Permit, Error>,
